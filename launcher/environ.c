@@ -1,0 +1,174 @@
+/* environ.c - environments as lists of "NAME=VALUE".
+ *
+ * A rank must not see the variables with which another launcher (the mpirun or srun around this ameexec) described
+ * ameexec's own place: it would take itself for a rank of that job. SLURM_* stays, programs read the allocation from
+ * it, and PMI_FD counts more. Settings of the user, such as OMPI_MCA_btl or AME_LOG, stay too.
+ */
+#include "environ.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vars.h"
+#include "bytes.h"
+#include "plan.h"
+
+extern char **environ;
+
+static bool is_stale(const char *item, size_t name)
+{
+    static const char *const prefixes[] = {"PMI_",
+                                           "PMIX_",
+                                           "HYDI_",
+                                           "MPI_LOCAL",
+                                           "OMPI_COMM_WORLD_",
+                                           "OMPI_UNIVERSE_",
+                                           "OMPI_FILE_LOCATION",
+                                           "OMPI_APP_CTX_",
+                                           "OMPI_NUM_APP_CTX",
+                                           "OMPI_FIRST_RANKS",
+                                           "OMPI_MCA_orte_",
+                                           "OMPI_MCA_ess_",
+                                           "OMPI_MCA_pmix",
+                                           "PRTE_MCA_ess_",
+                                           "MV2_COMM_WORLD_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (!strncmp(item, prefixes[i], strlen(prefixes[i]))) return true;
+    for (size_t i = 0; i < AME__VAR_COUNT; i++)
+        if (ame__var_table[i].group == AME__VAR_BY_LAUNCHER && strlen(ame__var_table[i].name) == name &&
+            !strncmp(ame__var_table[i].name, item, name))
+            return true;
+    return false;
+}
+
+static char **find(char *const *env, const char *name, size_t length)
+{
+    for (char *const *item = env; *item; item++)
+        if (!strncmp(*item, name, length) && (*item)[length] == '=') return (char **) item;
+    return NULL;
+}
+
+const char *ame__environ_get(char *const *env, const char *name)
+{
+    char **item = find(env, name, strlen(name));
+    return item ? *item + strlen(name) + 1 : NULL;
+}
+
+static void set_item(char ***env, size_t *room, char *text)
+{
+    char **old = find(*env, text, strcspn(text, "="));
+    size_t count = 0;
+    if (old) {
+        free(*old);
+        *old = text;
+        return;
+    }
+    while ((*env)[count]) count++;
+    if (count + 1 >= *room) {
+        *room = *room * 2 + 16;
+        *env = ame__xrealloc(*env, *room * sizeof **env);
+    }
+    (*env)[count] = text;
+    (*env)[count + 1] = NULL;
+}
+
+void ame__environ_set(char ***env, size_t *room, const char *name, const char *value)
+{
+    set_item(env, room, ame__xprintf("%s=%s", name, value));
+}
+
+/* Hands on what matches `pattern`, a name that may end in '*'. */
+static void copy_matching(char ***env, size_t *room, const char *pattern, size_t length)
+{
+    bool prefix = length && pattern[length - 1] == '*';
+    for (char **item = environ; *item; item++) {
+        size_t name = strcspn(*item, "=");
+        if (!strncmp(*item, pattern, prefix ? length - 1 : length) && (prefix || name == length) && (*item)[name])
+            set_item(env, room, ame__xstrdup(*item));
+    }
+}
+
+static void apply(char ***env, size_t *room, const struct ame__settings *settings)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct ame__setting *item = &settings->items[i];
+        if (item->value)
+            ame__environ_set(env, room, item->name, item->value);
+        else
+            copy_matching(env, room, item->name, strlen(item->name));
+    }
+}
+
+char **ame__environ_base(const struct ame__options *options)
+{
+    size_t count = 0, room;
+    while (environ[count]) count++;
+    room = count + 64;
+    char **env = ame__xalloc(room * sizeof *env);
+    size_t used = 0;
+    if (options->env_policy == AME__ENV_ALL)
+        for (char **item = environ; *item; item++) {
+            size_t name = strcspn(*item, "=");
+            if ((*item)[name] && name && !is_stale(*item, name)) env[used++] = ame__xstrdup(*item);
+        }
+    for (const char *at = options->env_policy == AME__ENV_LIST ? options->env_list : ""; *at; at += *at == ',') {
+        size_t length = strcspn(at, ",");
+        copy_matching(&env, &room, at, length);
+        at += length;
+    }
+    apply(&env, &room, &options->env);
+    return env;
+}
+
+static void set_number(char ***env, size_t *room, const char *name, long value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%ld", value);
+    ame__environ_set(env, room, name, text);
+}
+
+static void set_threads(const struct ame__plan *plan, int rank, char ***env, size_t *room)
+{
+    static const char *const others[] = {"MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
+    const struct ame__cpus *cpus = plan->ranks[rank].cpus;
+    if (!ame__environ_get(*env, "OMP_NUM_THREADS"))
+        set_number(env, room, "OMP_NUM_THREADS", cpus ? ame__cpus_count(cpus) : plan->share);
+    char *threads = ame__xstrdup(ame__environ_get(*env, "OMP_NUM_THREADS"));
+    threads[strcspn(threads, ",")] = '\0'; /* a list is one number per level of nesting */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!ame__environ_get(*env, others[i])) ame__environ_set(env, room, others[i], threads);
+    free(threads);
+}
+
+char **ame__plan_env(const struct ame__plan *plan, int rank)
+{
+    static const char *const ranks[] = {"AME_RANK",   "AME_LOCAL_RANK", "RANK",
+                                        "LOCAL_RANK", "PMI_RANK",       "MPI_LOCALRANKID"};
+    static const char *const sizes[] = {"AME_SIZE",         "AME_LOCAL_SIZE", "WORLD_SIZE",
+                                        "LOCAL_WORLD_SIZE", "PMI_SIZE",       "MPI_LOCALNRANKS"};
+    size_t count = 0;
+    while (plan->base_env[count]) count++;
+    size_t room = count + 64;
+    char **env = ame__xalloc(room * sizeof *env);
+    for (size_t i = 0; i < count; i++) env[i] = ame__xstrdup(plan->base_env[i]);
+    apply(&env, &room, &plan->options->apps[plan->ranks[rank].app].env);
+    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) set_number(&env, &room, ranks[i], rank);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) set_number(&env, &room, sizes[i], plan->size);
+    set_number(&env, &room, "PMI_FD", 3);
+    ame__environ_set(&env, &room, "AME_JOB_ID", plan->job_id);
+    if (plan->port) {
+        ame__environ_set(&env, &room, "AME_HOST", "127.0.0.1");
+        set_number(&env, &room, "AME_PORT", plan->port);
+        ame__environ_set(&env, &room, "AME_AUTHKEY", plan->authkey);
+    }
+    if (!ame__environ_get(env, "PYTHONUNBUFFERED")) ame__environ_set(&env, &room, "PYTHONUNBUFFERED", "1");
+    set_threads(plan, rank, &env, &room);
+    return env;
+}
+
+void ame__plan_env_free(char **env)
+{
+    for (char **item = env; *item; item++) free(*item);
+    free(env);
+}

@@ -1,0 +1,74 @@
+/* proto.h - the frames between the front of ameexec and its host daemons: pure encode and decode, no I/O.
+ *
+ * A frame is a header of 12 bytes and a payload:
+ *
+ *     bytes 0-3  length of the payload, little endian, at most AME__FRAME_PAYLOAD_MAX
+ *     byte  4    kind
+ *     byte  5    stream (1 standard output, 2 standard error) where the kind has one, else 0
+ *     bytes 6-7  zero
+ *     bytes 8-11 rank, or AME__FRAME_ALL
+ *
+ * Numbers in payloads are 8 bytes, little endian. A frame with an unknown kind, a nonzero reserved byte or a length
+ * outside of its kind's limits is an error: the channel is then given up, as after the death of the other side.
+ */
+#ifndef AME_LAUNCHER_PROTO_H
+#define AME_LAUNCHER_PROTO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AME__FRAME_HEADER      12
+#define AME__FRAME_PAYLOAD_MAX 65536
+#define AME__FRAME_ALL         0xffffffffu
+/* Output that a host daemon may have sent without AME__FRAME_CREDIT for it, and input likewise. */
+#define AME__OUTPUT_WINDOW (1 << 20)
+#define AME__INPUT_WINDOW  65536
+#define AME__PMI_LINE_MAX  2048
+
+/* X(name, shortest payload, longest payload, meaning) */
+#define AME__FRAMES(X)                                                                                                 \
+    /* host daemon to front */                                                                                         \
+    X(STARTED, 8, 8, "rank runs; process id")                                                                          \
+    X(START_FAILED, 9, 4096, "rank cannot be started; errno, then what failed")                                        \
+    X(OUTPUT, 1, AME__FRAME_PAYLOAD_MAX, "bytes that the rank wrote")                                                  \
+    X(PMI_LINE, 0, AME__PMI_LINE_MAX, "one request of the rank, without its newline")                                  \
+    X(PMI_BROKEN, 0, 0, "rank sent what cannot be a request; its connection was closed")                               \
+    X(INPUT_TAKEN, 8, 8, "number of bytes of input that went to the rank")                                             \
+    X(INPUT_CLOSED, 0, 0, "rank does not read its standard input any more")                                            \
+    X(EXITED, 8, 8, "rank ended; status as of waitpid")                                                                \
+    X(STUCK, 1, 4096, "these processes cannot be killed")                                                              \
+    X(GONE, 0, 0, "nothing of the job is left on this host")                                                           \
+    /* front to host daemon */                                                                                         \
+    X(PMI_REPLY, 0, AME__PMI_LINE_MAX, "the answer to the rank's request; for all: to those in the barrier")           \
+    X(INPUT, 1, AME__INPUT_WINDOW, "standard input for the rank")                                                      \
+    X(INPUT_END, 0, 0, "no more standard input")                                                                       \
+    X(CREDIT, 8, 8, "number of bytes of output that may be sent in addition")                                          \
+    X(SIGNAL, 8, 8, "signal for the rank's process group")                                                             \
+    X(WINDOW_SIZE, 16, 16, "rows and columns of the terminal")                                                         \
+    X(END, 16, 16, "end the job: signal to send first, milliseconds until KILL")
+
+enum ame__frame_kind {
+    AME__FRAME_NONE,
+#define AME__FRAME_ENUM(name, least, most, meaning) AME__FRAME_##name,
+    AME__FRAMES(AME__FRAME_ENUM)
+#undef AME__FRAME_ENUM
+        AME__FRAME_KINDS
+};
+
+struct ame__frame {
+    enum ame__frame_kind kind;
+    unsigned stream;
+    uint32_t rank;
+    uint32_t length;
+    const char *payload;
+};
+
+const char *ame__frame_name(enum ame__frame_kind kind);
+void ame__frame_encode(const struct ame__frame *frame, unsigned char header[AME__FRAME_HEADER]);
+/* Bytes of the first frame in `data`, 0 when it is not complete, -1 when it is none. The payload points into `data`. */
+long ame__frame_decode(const char *data, size_t length, struct ame__frame *frame);
+
+void ame__u64_put(char *at, uint64_t value);
+uint64_t ame__u64_get(const char *at);
+
+#endif
