@@ -30,9 +30,15 @@ const char *ame_errname(int code)
     }
 }
 
-const char *ame_last_error(void) { return error_text; }
+const char *ame_last_error(void)
+{
+    return error_text;
+}
 
-const char *ame__error_text(void) { return error_text; }
+const char *ame__error_text(void)
+{
+    return error_text;
+}
 
 const char *ame__errno_name(int err)
 {
@@ -71,4 +77,7 @@ int ame__error_prefix(int code, const char *format, ...)
     return ame__fail(code, "%s: %.760s", prefix, old);
 }
 
-int ame__error_adopt(int code, const char *text) { return ame__fail(code, "%s", text ? text : ame_strerror(code)); }
+int ame__error_adopt(int code, const char *text)
+{
+    return ame__fail(code, "%s", text ? text : ame_strerror(code));
+}

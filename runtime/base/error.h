@@ -1,8 +1,8 @@
 /* error.h - how a failure travels.
  *
- * An error is worded once, where it is decided, by ame__fail(); its code then goes up unchanged. The text is kept per thread.
- * An operation that fails while another thread makes progress keeps its text in the operation (ame__error_text_dup) and hands
- * it to the thread that asks for the result (ame__error_adopt).
+ * An error is worded once, where it is decided, by ame__fail(); its code then goes up unchanged. The text is kept per
+ * thread. An operation that fails while another thread makes progress keeps its text in the operation
+ * (ame__error_text_dup) and hands it to the thread that asks for the result (ame__error_adopt).
  */
 #ifndef AME_BASE_ERROR_H
 #define AME_BASE_ERROR_H

@@ -16,8 +16,14 @@ struct ame__list {
     for (struct ame__list *node = (head)->next, *node##_next = node->next; node != (head);                             \
          node = node##_next, node##_next = node->next)
 
-static inline void ame__list_init(struct ame__list *head) { head->next = head->prev = head; }
-static inline bool ame__list_empty(const struct ame__list *head) { return head->next == head; }
+static inline void ame__list_init(struct ame__list *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool ame__list_empty(const struct ame__list *head)
+{
+    return head->next == head;
+}
 static inline void ame__list_append(struct ame__list *head, struct ame__list *node)
 {
     node->prev = head->prev;

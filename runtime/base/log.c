@@ -11,7 +11,8 @@
 
 #include "vars.h"
 
-/* File scope because the log is one per process, like standard error, and must work before and after everything else. */
+/* File scope because the log is one per process, like standard error, and must work before and after everything else.
+ */
 unsigned char ame__log_levels[AME__LOG_MODULE_COUNT];
 static atomic_int log_rank = -1;
 static int log_fd = STDERR_FILENO;
@@ -101,7 +102,10 @@ void ame__log_close(void)
     log_fd = STDERR_FILENO;
 }
 
-void ame__log_set_rank(int rank) { atomic_store_explicit(&log_rank, rank, memory_order_relaxed); }
+void ame__log_set_rank(int rank)
+{
+    atomic_store_explicit(&log_rank, rank, memory_order_relaxed);
+}
 
 void ame__log_write(enum ame__log_module module, enum ame__log_level level, const char *format, ...)
 {

@@ -1,8 +1,8 @@
 /* log.h - the log: lines scoped by module and level, off by default.
  *
- * AME_LOG is a list such as "warn,net:debug,engine:trace": a level for all modules, then levels for single ones. AME_LOG_FILE
- * names a file per process (%h host, %p pid, %r rank); without it lines go to standard error. debug is about one line per
- * object, trace one per message. Callable from any thread; a line is written with one write().
+ * AME_LOG is a list such as "warn,net:debug,engine:trace": a level for all modules, then levels for single ones.
+ * AME_LOG_FILE names a file per process (%h host, %p pid, %r rank); without it lines go to standard error. debug is
+ * about one line per object, trace one per message. Callable from any thread; a line is written with one write().
  */
 #ifndef AME_BASE_LOG_H
 #define AME_BASE_LOG_H

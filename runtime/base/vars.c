@@ -8,8 +8,7 @@
 #include "error.h"
 
 const struct ame__var_info ame__var_table[AME__VAR_COUNT] = {
-#define ROW(id, group, kind, def, min, max, help)                                                                      \
-    {"AME_" #id, AME__VAR_##group, AME__VAR_##kind, def, min, max, help},
+#define ROW(id, group, kind, def, min, max, help) {"AME_" #id, AME__VAR_##group, AME__VAR_##kind, def, min, max, help},
     AME__VARS(ROW)
 #undef ROW
 };

@@ -1,7 +1,7 @@
 /* vars.h - the one table of all AME_* variables: name, kind, default, limits, help.
  *
- * ame-info prints it, the manual page is made from it, and every reader goes through it, so that each setting, default and
- * limit stands once. Read from the environment at each call, so call at start and keep the value.
+ * ame-info prints it, the manual page is made from it, and every reader goes through it, so that each setting, default
+ * and limit stands once. Read from the environment at each call, so call at start and keep the value.
  */
 #ifndef AME_BASE_VARS_H
 #define AME_BASE_VARS_H
@@ -13,7 +13,8 @@
 enum ame__var_kind { AME__VAR_FLAG, AME__VAR_NUMBER, AME__VAR_SECONDS, AME__VAR_BYTES, AME__VAR_TEXT };
 enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
 
-/* X(identifier, group, kind, default, minimum, maximum, help); a size accepts the endings k, M and G (powers of 1024). */
+/* X(identifier, group, kind, default, minimum, maximum, help); a size accepts the endings k, M and G (powers of 1024).
+ */
 #define AME__VARS(X)                                                                                                   \
     X(ALLOW_SINGLETON, BY_USER, FLAG, "0", 0, 1,                                                                       \
       "1: run as a job of one rank even if the environment says that there are more")                                  \
@@ -64,7 +65,8 @@ bool ame__var_is_set(enum ame__var var);
 int ame__var_number(enum ame__var var, double *value);
 int ame__var_bytes(enum ame__var var, size_t *value);
 int ame__var_flag(enum ame__var var, bool *value);
-/* Calls `unknown` for each AME_* name in the environment that is not in the table, with the nearest known name or NULL. */
+/* Calls `unknown` for each AME_* name in the environment that is not in the table, with the nearest known name or NULL.
+ */
 void ame__vars_check_names(void (*unknown)(const char *name, const char *nearest, void *arg), void *arg);
 /* Number of insertions, deletions and changes that turn `a` into `b`; for suggestions. */
 size_t ame__edit_distance(const char *a, const char *b);

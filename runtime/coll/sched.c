@@ -1,0 +1,327 @@
+/* sched.c - runs schedules. See sched.h. */
+#include "sched.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+enum step_kind { SEND, RECV, COPY, COMBINE };
+
+struct step {
+    enum step_kind kind;
+    unsigned round;
+    struct ame_request request; /* SEND, RECV */
+    const void *from;           /* COPY, COMBINE */
+    void *to;
+    size_t length; /* bytes, or elements to combine */
+    ame__combine_fn combine;
+};
+
+struct memory {
+    struct memory *next;
+    unsigned char bytes[];
+};
+
+struct ame__sched {
+    ame_comm *comm;
+    int tag;
+    uint64_t check;
+    struct step *steps;
+    size_t count, room;
+    size_t next; /* first step of the next round */
+    unsigned round;
+    int outstanding; /* messages of this round */
+    bool advancing, no_memory;
+    int code;
+    char *text;
+    struct memory *memory;
+    struct ame_request *handle;
+};
+
+/* ---- mistakes of the caller -------------------------------------------------------------------- */
+
+static const char *collective_name(uint64_t check)
+{
+    switch ((enum ame__coll_kind)(check & 0xff)) {
+#define NAME(id, name)                                                                                                 \
+    case AME__##id: return name;
+        AME__COLLS(NAME)
+#undef NAME
+    default: return "an unknown call";
+    }
+}
+
+static void describe_mismatch(const struct ame_request *request, int source, uint64_t check, size_t length, char *text,
+                              size_t size)
+{
+    int rank = ame__comm_from_world(request->comm, source), here = request->comm->rank;
+    const char *name = collective_name(request->check);
+    if ((check ^ request->check) & 0xff)
+        snprintf(text, size, "rank %d has called %s where this rank (%d) has called %s", rank, collective_name(check),
+                 here, name);
+    else if ((check ^ request->check) & 0xffffffffu)
+        snprintf(text, size, "argument 'root' differs: %llu at rank %d, %llu at this rank (%d)",
+                 (unsigned long long) (check >> 8 & 0xffffff), rank,
+                 (unsigned long long) (request->check >> 8 & 0xffffff), here);
+    else if (check != request->check)
+        snprintf(text, size, "argument 'type' or 'op' differs between rank %d and this rank (%d)", rank, here);
+    else
+        snprintf(text, size,
+                 "the length differs: rank %d has sent %zu bytes where this rank (%d) expects %zu; every rank "
+                 "must give the same 'length' or 'count', in a v form the one that the other side expects",
+                 rank, length, here, request->length);
+}
+
+/* ---- writing a schedule -------------------------------------------------------------------------- */
+
+static struct step *add(struct ame__sched *sched, enum step_kind kind)
+{
+    if (sched->count == sched->room) {
+        size_t room = sched->room ? 2 * sched->room : 8;
+        struct step *steps = realloc(sched->steps, room * sizeof *steps);
+        if (!steps) {
+            sched->no_memory = true;
+            return NULL;
+        }
+        sched->steps = steps;
+        sched->room = room;
+    }
+    struct step *step = &sched->steps[sched->count++];
+    memset(step, 0, sizeof *step);
+    step->kind = kind;
+    step->round = sched->round;
+    return step;
+}
+
+static void add_message(struct ame__sched *sched, enum step_kind kind, void *buffer, size_t length, int rank)
+{
+    struct step *step = add(sched, kind);
+    if (!step) return;
+    struct ame_request *request = &step->request;
+    request->kind = kind == SEND ? AME__SEND : AME__RECV;
+    request->mismatch = kind == RECV ? describe_mismatch : NULL;
+    request->comm = sched->comm;
+    request->context = sched->comm->collective;
+    request->peer = ame__comm_to_world(sched->comm, rank);
+    request->tag = sched->tag;
+    request->check = sched->check;
+    request->buffer = buffer;
+    request->length = length;
+}
+
+void ame__sched_send(struct ame__sched *sched, const void *buffer, size_t length, int rank)
+{
+    add_message(sched, SEND, (void *) (uintptr_t) buffer, length, rank); /* is only read */
+}
+
+void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t length, int rank)
+{
+    add_message(sched, RECV, buffer, length, rank);
+}
+
+void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_t length)
+{
+    if (length == 0 || to == from) return;
+    struct step *step = add(sched, COPY);
+    if (!step) return;
+    step->to = to;
+    step->from = from;
+    step->length = length;
+}
+
+void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc, size_t count)
+{
+    if (count == 0) return;
+    struct step *step = add(sched, COMBINE);
+    if (!step) return;
+    step->to = acc;
+    step->from = in;
+    step->length = count;
+    step->combine = combine;
+}
+
+void ame__sched_round(struct ame__sched *sched)
+{
+    sched->round++;
+}
+
+void *ame__sched_memory(struct ame__sched *sched, size_t size)
+{
+    if (size == 0) return NULL;
+    struct memory *memory = malloc(sizeof *memory + size);
+    if (!memory) {
+        sched->no_memory = true;
+        return NULL;
+    }
+    memory->next = sched->memory;
+    sched->memory = memory;
+    return memory->bytes;
+}
+
+/* ---- running it ---------------------------------------------------------------------------------- */
+
+static void destroy(struct ame__sched *sched)
+{
+    for (struct memory *memory = sched->memory, *next; memory; memory = next) {
+        next = memory->next;
+        free(memory);
+    }
+    free(sched->steps);
+    free(sched->text);
+    free(sched);
+}
+
+static void advance(struct ame__sched *sched);
+
+static void step_done(struct ame_request *request)
+{
+    struct ame__sched *sched = request->owner;
+    if (request->code && !sched->code) {
+        sched->code = request->code;
+        sched->text = request->text;
+        request->text = NULL;
+        ame__log(coll, DEBUG, "call %d fails: %s", sched->tag, sched->text ? sched->text : "");
+    }
+    free(request->text);
+    request->text = NULL;
+    sched->outstanding--;
+    advance(sched);
+}
+
+static void start_message(struct ame__sched *sched, struct ame_request *request)
+{
+    request->owner = sched;
+    request->on_done = step_done;
+    sched->outstanding++;
+    if (request->kind == AME__RECV) {
+        ame__recv_start(request);
+    } else if (sched->code) {
+        ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->text);
+        ame__list_init(&request->link);
+        ame__request_done(request, AME_OK, NULL);
+    } else {
+        ame__send_start(request);
+    }
+}
+
+static void run_round(struct ame__sched *sched)
+{
+    struct step *steps = sched->steps;
+    size_t begin = sched->next, end = begin;
+    while (end < sched->count && steps[end].round == steps[begin].round) end++;
+    sched->next = end;
+    for (size_t i = begin; i < end; i++)
+        if (steps[i].kind == RECV) start_message(sched, &steps[i].request);
+    for (size_t i = begin; i < end; i++)
+        if (steps[i].kind == SEND) start_message(sched, &steps[i].request);
+    for (size_t i = begin; i < end && !sched->code; i++) {
+        if (steps[i].kind == COPY) memcpy(steps[i].to, steps[i].from, steps[i].length);
+        if (steps[i].kind == COMBINE) steps[i].combine(steps[i].from, steps[i].to, steps[i].length);
+    }
+}
+
+static void advance(struct ame__sched *sched)
+{
+    if (sched->advancing) return;
+    sched->advancing = true;
+    while (sched->outstanding == 0 && sched->next < sched->count) run_round(sched);
+    sched->advancing = false;
+    if (sched->outstanding) return;
+    struct ame_request *handle = sched->handle;
+    int code = sched->code;
+    char *text = sched->text;
+    sched->text = NULL;
+    destroy(sched);
+    ame__request_done(handle, code, text);
+    free(text);
+}
+
+/* The rank of the world that all receives come from, or -1. */
+static int hint_of(const struct ame__sched *sched)
+{
+    int hint = -1;
+    for (size_t i = 0; i < sched->count; i++) {
+        if (sched->steps[i].kind != RECV) continue;
+        if (hint >= 0 && sched->steps[i].request.peer != hint) return -1;
+        hint = sched->steps[i].request.peer;
+    }
+    return hint;
+}
+
+static struct ame__sched *create(const struct ame__coll *call)
+{
+    struct ame__sched *sched = calloc(1, sizeof *sched);
+    /* The number is used up also when there is no memory: the other ranks go on with the next one. */
+    int tag = (int) (call->comm->sequence++ & AME_TAG_MAX);
+    if (!sched) return NULL;
+    sched->comm = call->comm;
+    sched->tag = tag;
+    sched->check = (uint64_t) call->kind | (uint64_t) (uint32_t) call->root << 8 | (uint64_t) call->type << 32 |
+                   (uint64_t) call->op << 40;
+    call->build(sched, call);
+    if (!sched->no_memory) return sched;
+    destroy(sched);
+    return NULL;
+}
+
+static int check(const struct ame__coll *call)
+{
+    int code = ame__comm_check(call->comm, call->function);
+    if (!code && call->rooted) code = ame__comm_check_rank(call->comm, call->root, "root", call->function);
+    if (!code && call->check) code = call->check(call);
+    return code;
+}
+
+static int run_blocking(const struct ame__coll *call)
+{
+    struct ame_request handle = {.kind = AME__COLL, .comm = call->comm, .peer = AME_ANY_SOURCE};
+    struct ame__sched *sched = create(call);
+    if (!sched) return ame__fail(AME_E_NOMEM, "%s: out of memory", call->function);
+    int hint = hint_of(sched);
+    ame__list_init(&handle.link);
+    sched->handle = &handle;
+    advance(sched);
+    if (!ame__request_is_done(&handle)) ame__wait_until(ame__request_ready, &handle, hint);
+    return ame__finish(&handle, call->function, NULL);
+}
+
+static int start(const struct ame__coll *call, ame_request **request)
+{
+    if (!request) return ame__fail(AME_E_ARG, "%s: argument 'request' is NULL", call->function);
+    struct ame_request *handle = ame__request_create();
+    struct ame__sched *sched = handle ? create(call) : NULL;
+    if (!sched) {
+        if (handle) ame__request_release(handle);
+        return ame__fail(AME_E_NOMEM, "%s: out of memory", call->function);
+    }
+    handle->kind = AME__COLL;
+    handle->comm = call->comm;
+    handle->peer = AME_ANY_SOURCE;
+    sched->handle = handle;
+    *request = handle;
+    advance(sched);
+    return AME_OK;
+}
+
+int ame__coll_run(const struct ame__coll *call)
+{
+    int code = ame__enter(call->function);
+    if (code) return code;
+    code = check(call);
+    if (!code) code = run_blocking(call);
+    ame__leave();
+    return code;
+}
+
+int ame__coll_start(const struct ame__coll *call, ame_request **request)
+{
+    int code = ame__enter(call->function);
+    if (code) return code;
+    code = check(call);
+    if (!code) code = start(call, request);
+    ame__leave();
+    return code;
+}

@@ -1,0 +1,315 @@
+/* engine.h - the state of a rank: requests, matching, peers, progress. One per process.
+ *
+ * One lock (ame__engine.lock) guards everything below, and the net. A public call takes it with ame__enter and gives it
+ * back with ame__leave; functions named ame__... in this folder expect it to be held.
+ *
+ * Who makes progress. A thread that has to wait becomes the driver if there is none: it reads the connections, first
+ * spinning, then asleep in poll() without the lock. Others that wait are followers, asleep on `progressed`, which is
+ * signalled when a request completes or the driver goes. While nobody waits inside the library the helper thread
+ * watches the connections, so that messages, link set-up and notices are served while the program computes. It is in
+ * one of three states: PARKED    a driver is there: asleep until the driver leaves TICKING   calls come and go: looks
+ * again after AME__TICK_MS, so that a short call never has to wake it WATCHING  no call for a whole tick: asleep in
+ * poll() on the connections
+ *
+ * Messages. Up to the eager limit a message is sent at once, as long as the receiver's program is not more than the
+ * window behind (peer->ahead); otherwise RTS is sent and the data follows the CTS that tells that a receive has
+ * matched. So what is stored at the receiver is bounded, and every rank always reads everything that arrives: nothing
+ * can be stuck behind something else, and a relay never waits for ever.
+ *
+ * Order. Between two ranks there is one path at a time, a direct link or the relay, chosen before the first message and
+ * kept; requests that cannot go yet wait in peer->held in order, and everything behind them does too.
+ */
+#ifndef AME_ENGINE_ENGINE_H
+#define AME_ENGINE_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <ame.h>
+
+#include "base/list.h"
+#include "boot/boot.h"
+#include "net/net.h"
+
+enum {
+    AME__TICK_MS = 5,
+    AME__NOTICE_MS = 20,            /* ranks that finalize within this time are announced together */
+    AME__ANNOUNCED_MAX = 1 << 16,   /* RTS to one rank that no receive has matched yet */
+    AME__MESSAGE_COST = 128,        /* what a stored message costs beside its bytes */
+    AME__RELAY_QUEUE_MAX = 4 << 20, /* bytes waiting at the relay for one rank before its senders are paused */
+    AME__CONTEXT_BUCKETS = 256
+};
+
+/* ---- requests ------------------------------------------------------------------------------------ */
+
+enum ame__request_kind { AME__SEND, AME__RECV, AME__COLL };
+
+/* Where a request is linked, and who else knows of it. */
+enum ame__request_phase {
+    AME__NEW,
+    AME__HELD,      /* send: in peer->held */
+    AME__ANNOUNCED, /* send: RTS is out; has a slot */
+    AME__MOVING,    /* send: being written. receive: a message is arriving in it; with a slot if by DATA */
+    AME__POSTED,    /* receive: in a lane or in context->any_posted */
+    AME__DONE
+};
+
+struct ame_request {
+    struct ame__list link;
+    uint32_t magic; /* AME__REQUEST_MAGIC while a handle to it is valid */
+    enum ame__request_kind kind;
+    enum ame__request_phase phase;
+    bool synchronous; /* send: completes when matched */
+    bool out_busy;    /* `out` is with a connection: cannot complete yet */
+    bool pumping, pumped;
+    bool cancelled;
+    int code;   /* the result */
+    char *text; /* of a failure; malloc'ed */
+    void (*on_done)(struct ame_request *request);
+    /* Set on a receive that takes only a message of exactly `length` bytes with the same `check`: words what is wrong.
+     */
+    void (*mismatch)(const struct ame_request *request, int source, uint64_t check, size_t length, char *text,
+                     size_t size);
+    void *owner; /* the schedule of a collective */
+    const struct ame_comm *comm;
+
+    struct ame__context *context;
+    int peer;       /* rank in the world: destination, or source or AME_ANY_SOURCE */
+    int tag;        /* or AME_ANY_TAG */
+    uint64_t check; /* collective: what this rank thinks it is doing */
+    unsigned char *buffer;
+    size_t length;  /* to send, or room */
+    uint64_t stamp; /* order among the posted receives of a context */
+
+    int source, got_tag; /* the message that was received: rank in the world */
+    size_t got_length;
+    uint64_t slot, other; /* this request's name on the wire, and the one of its partner */
+    size_t moved, accepted;
+    struct ame__out out;
+};
+#define AME__REQUEST_MAGIC 0x616d6552u
+
+struct ame_request *ame__request_create(void); /* NULL: out of memory (with error text) */
+void ame__request_release(struct ame_request *request);
+/* Completes: `text` (may be NULL) is copied. */
+void ame__request_done(struct ame_request *request, int code, const char *text);
+static inline bool ame__request_is_done(const struct ame_request *request)
+{
+    return request->phase == AME__DONE;
+}
+
+/* ---- matching ------------------------------------------------------------------------------------ */
+
+enum ame__message_kind {
+    AME__MESSAGE_EAGER,  /* payload is, or will be, in `data` */
+    AME__MESSAGE_RTS,    /* waits at its sender */
+    AME__MESSAGE_LOCAL,  /* waits in `local`, a request of this rank to itself */
+    AME__MESSAGE_POISON, /* the collective has failed at its sender */
+};
+
+/* A message that has arrived before its receive. */
+struct ame_message {
+    struct ame__list in_lane, in_context;
+    enum ame__message_kind kind;
+    int source, tag;
+    uint64_t check, sender_slot;
+    size_t length;               /* of the message */
+    bool complete;               /* all of `data` is here */
+    bool unwanted;               /* its communicator has been freed: drop it when it is complete */
+    struct ame_request *claimed; /* a receive that waits for the rest of `data` */
+    struct ame_request *local;
+    const struct ame_comm *comm; /* set by a matched probe */
+    unsigned char data[];
+};
+
+struct ame__lane {
+    struct ame__list posted;  /* receives from this source */
+    struct ame__list arrived; /* its messages */
+};
+
+struct ame__context {
+    struct ame__context *next;
+    uint64_t id;
+    struct ame__lane *lanes; /* by source, rank in the world */
+    struct ame__list any_posted, arrived;
+    uint64_t stamp;
+};
+
+/* The context with this id, made if need be (a message can be here before the communicator); NULL: out of memory. */
+struct ame__context *ame__context_get(uint64_t id);
+void ame__context_destroy(struct ame__context *context);
+/* Takes the oldest posted receive that matches, or NULL. */
+struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag);
+/* The oldest arrived message that matches, not taken; or NULL. */
+struct ame_message *ame__match_arrived(struct ame__context *context, int source, int tag);
+void ame__match_post(struct ame__context *context, struct ame_request *request);
+void ame__match_store(struct ame__context *context, struct ame_message *message);
+void ame__match_take(struct ame_message *message);
+/* Drops a message that nobody will receive: its sender goes on as if it had been received. */
+void ame__message_drop(struct ame_message *message);
+
+/* ---- sending and receiving (p2p.c) --------------------------------------------------------------- */
+
+void ame__send_start(struct ame_request *request);
+void ame__recv_start(struct ame_request *request);
+/* Receives a message that a matched probe has taken. */
+void ame__recv_message(struct ame_request *request, struct ame_message *message);
+/* The receiver has matched the message of `request` and takes `accepted` bytes of it in its request `other`. */
+void ame__send_accepted(struct ame_request *request, uint64_t other, size_t accepted);
+/* Takes back a posted receive; false if it is not posted. */
+bool ame__recv_cancel(struct ame_request *request);
+/* The collective failed here: tells rank `peer`, which waits for a message. */
+void ame__send_poison(struct ame__context *context, int peer, int tag, uint64_t check, int code, const char *text);
+/* Sends what waits in peer->held as far as possible. */
+void ame__send_held(int peer);
+
+/* ---- arriving frames (frames.c) ------------------------------------------------------------------ */
+
+void ame__frame_begin(struct ame__conn *conn);
+void ame__frame_end(struct ame__conn *conn);
+/* The connection closed with a frame half here. */
+void ame__frame_broken(struct ame__conn *conn);
+/* A message has been received by the program: its bytes may be sent ahead again. */
+void ame__give_credit(int source, size_t length);
+/* Sets what a receive has got and checks it; false: it is done (with an error), the payload is not wanted. */
+bool ame__recv_accepts(struct ame_request *request, int source, int tag, uint64_t check, size_t length);
+
+/* ---- peers (peer.c, notice.c) -------------------------------------------------------------------- */
+
+enum ame__path { AME__UNLINKED, AME__ASKED, AME__DIALLING, AME__DIRECT, AME__RELAYED };
+enum ame__life { AME__ALIVE, AME__LEFT, AME__FAILED };
+
+struct ame__peer {
+    struct ame__conn *conn; /* when DIRECT */
+    enum ame__path path;
+    enum ame__life life;
+    bool said_bye, bye_acked;
+    struct ame__list held;
+    uint64_t window; /* how much may be sent ahead */
+    uint64_t ahead;  /* sent ahead and not yet received by the program there */
+    uint64_t owed;   /* received by the program here, credit not sent yet */
+    uint64_t stored; /* held here for the program */
+    int announced;
+    int paused_for; /* hub: this rank is not read until rank paused_for has taken what waits for it; -1: is read */
+    char *cause;    /* of FAILED */
+};
+
+extern const struct ame__net_events ame__peer_events;
+/* The connection on which frames for `rank` go. NULL: none yet. */
+struct ame__conn *ame__peer_route(int rank);
+/* Begins to open a path to `rank`. */
+void ame__peer_link(int rank);
+void ame__peer_control(int rank, enum ame__frame_kind kind, uint64_t length, uint64_t id, uint64_t other);
+void ame__peer_gone(int rank, enum ame__life life, const char *cause);
+/* The error of an operation with a peer that is not alive: sets the error text, returns the code. */
+int ame__peer_error(int rank);
+/* AME_OK while somebody in `comm` other than this rank could still send; else the error. */
+int ame__peers_left(const struct ame_comm *comm);
+void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
+void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
+/* Hub: tells the others. */
+void ame__notice_left(int rank);
+void ame__notice_failed(int rank, const char *cause);
+void ame__notice_abort(int from, int code);
+
+/* ---- the engine ---------------------------------------------------------------------------------- */
+
+enum ame__stage { AME__OFF, AME__STARTING, AME__RUNNING, AME__LEAVING, AME__ENDED, AME__FORKED };
+enum ame__helper_state { AME__PARKED, AME__TICKING, AME__WATCHING };
+
+struct ame__slot {
+    struct ame_request *request;
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct ame__engine {
+    _Atomic enum ame__stage stage;
+    pthread_mutex_t lock;
+    atomic_int contenders;
+    pthread_cond_t progressed;
+    bool driving, asleep;
+    int followers;
+    int wake_fd; /* eventfd that wakes a sleeping driver or watching helper */
+    int64_t spin_ns;
+    bool crowded; /* more ranks than cores on this host */
+
+    pthread_t helper;
+    bool helper_started, helper_stop;
+    enum ame__helper_state helper_state;
+    pthread_cond_t helper_wake;
+    uint64_t entries; /* calls so far */
+
+    int rank, size;
+    char host[64];
+    struct ame__boot boot;
+    struct ame__net net;
+    bool direct;
+    size_t eager_limit;
+    struct ame__peer *peers;
+    struct ame__conn *hub; /* connection to rank 0; NULL on rank 0 */
+    int abort_code, abort_rank;
+    bool aborted;
+    int absent; /* hub: ranks that have not left yet */
+    uv_timer_t notice_timer;
+    int *leavers; /* hub: finalized and not announced yet */
+    int leaver_count;
+    int paused_count;
+
+    struct ame__context *contexts[AME__CONTEXT_BUCKETS];
+    struct ame__slot *slots;
+    uint32_t slot_count, free_slot;
+    struct ame__list free_requests, request_blocks;
+};
+
+/* File scope because a process is one rank, as the public interface says. */
+extern struct ame__engine ame__engine;
+
+/* life.c */
+int ame__engine_open(void);
+/* Says goodbye to all, waits for their answer, closes everything. */
+int ame__engine_close(void);
+_Noreturn void ame__engine_abort(int code);
+
+/* progress.c */
+/* Takes the lock for a public call; AME_E_STATE outside of ame_init .. ame_finalize, AME_E_ABORTED after an abort. */
+int ame__enter(const char *function);
+void ame__leave(void);
+/* Waits until ready(arg). `hint`: rank whose connection the news will probably come from, or -1. */
+void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint);
+/* One round of progress without waiting. */
+void ame__progress(void);
+/* Something has changed that a waiting thread may be waiting for. */
+void ame__wake(void);
+int ame__helper_start(void);
+void ame__helper_stop(void);
+
+/* slots.c: names of requests on the wire, which a wrong or late answer cannot confuse with another request */
+int ame__slot_take(struct ame_request *request);
+void ame__slot_drop(struct ame_request *request);
+struct ame_request *ame__slot_find(uint64_t slot, int peer, enum ame__request_kind kind);
+
+/* What the engine needs to know of a communicator (comm.c sets it up). */
+struct ame_comm {
+    struct ame__list link;
+    bool predefined;
+    int rank, size;
+    int *world; /* rank in the world of each rank; NULL: the same */
+    int *local; /* rank here of each rank of the world, -1: none; NULL: the same */
+    struct ame__context *context, *collective;
+    uint64_t lineage; /* the context's id without its last bit */
+    uint64_t children;
+    uint32_t sequence; /* collective calls so far */
+};
+
+static inline int ame__comm_to_world(const struct ame_comm *comm, int rank)
+{
+    return comm->world ? comm->world[rank] : rank;
+}
+static inline int ame__comm_from_world(const struct ame_comm *comm, int rank)
+{
+    return comm->local ? comm->local[rank] : rank;
+}
+
+#endif

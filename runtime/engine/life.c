@@ -1,0 +1,352 @@
+/* life.c - the beginning and the end of a rank.
+ *
+ * Begin: the boot layer tells rank and size; rank 0 listens on a port chosen by the system and publishes its address
+ * with a fresh random job key; everybody else dials it. Rank 0 has begun when all are connected.
+ *
+ * End: BYE to everybody this rank has a connection with, until each has answered, so that nothing in flight is lost by
+ * closing. Rank 0 stays until all others have left, since it connects them.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/vars.h"
+
+enum {
+    WINDOW_LEAST = 256 << 10,
+    WINDOW_MOST = 4 << 20,
+    WINDOW_ALL = 256 << 20, /* what all ranks together may have sent ahead to one */
+    SPIN_US = 50,
+    SPIN_US_CROWDED = 50,
+    DESCRIPTORS_BESIDE = 64 /* that a rank needs beside one for each connection */
+};
+
+struct ame__engine ame__engine = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- begin --------------------------------------------------------------------------------------- */
+
+static int cores_for_ranks(void)
+{
+    cpu_set_t set;
+    int online = (int) sysconf(_SC_NPROCESSORS_ONLN);
+    /* A mask of one core means that each rank was bound to a core of its own, not that all share it. */
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1 && CPU_COUNT(&set) < online)
+        return CPU_COUNT(&set);
+    return online;
+}
+
+static int read_settings(struct ame__engine *engine)
+{
+    size_t window;
+    double spin;
+    int code = ame__var_flag(AME__VAR_DIRECT, &engine->direct);
+    if (!code) code = ame__var_bytes(AME__VAR_EAGER_LIMIT, &engine->eager_limit);
+    if (!code) code = ame__var_bytes(AME__VAR_EAGER_WINDOW, &window);
+    if (!code) code = ame__var_number(AME__VAR_SPIN_US, &spin);
+    if (code) return code;
+    if (window == 0) {
+        window = WINDOW_ALL / (size_t) engine->size;
+        if (window < WINDOW_LEAST) window = WINDOW_LEAST;
+        if (window > WINDOW_MOST) window = WINDOW_MOST;
+    }
+    engine->crowded = engine->boot.local_size > cores_for_ranks();
+    engine->spin_ns = (int64_t) (spin >= 0 ? spin * 1000 : (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000.0);
+    return ame__net_open(&engine->net, engine->rank, engine->size, window, &ame__peer_events);
+}
+
+static int make_tables(struct ame__engine *engine)
+{
+    pthread_condattr_t monotonic;
+    engine->peers = calloc((size_t) engine->size, sizeof *engine->peers);
+    engine->leavers = engine->rank == 0 ? calloc((size_t) engine->size, sizeof *engine->leavers) : NULL;
+    if (!engine->peers || (engine->rank == 0 && !engine->leavers))
+        return ame__fail(AME_E_NOMEM, "rank %d: out of memory for a job of %d ranks", engine->rank, engine->size);
+    for (int rank = 0; rank < engine->size; rank++) {
+        ame__list_init(&engine->peers[rank].held);
+        engine->peers[rank].paused_for = -1;
+        engine->peers[rank].window = engine->net.window;
+    }
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&engine->progressed, NULL);
+    pthread_cond_init(&engine->helper_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (engine->wake_fd < 0) return ame__fail_errno(errno, "rank %d: no eventfd", engine->rank);
+    uv_timer_init(&engine->net.loop, &engine->notice_timer);
+    return AME_OK;
+}
+
+/* Rank 0 has a connection to each rank; the soft limit may be lower than that and be raised. */
+static int check_descriptors(const struct ame__engine *engine)
+{
+    struct rlimit limit;
+    rlim_t needed = (rlim_t) engine->size + DESCRIPTORS_BESIDE;
+    if (engine->rank != 0 || getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= needed) return AME_OK;
+    if (limit.rlim_max < needed && limit.rlim_max < (rlim_t) engine->size + DESCRIPTORS_BESIDE / 4)
+        return ame__fail(AME_E_SYSTEM,
+                         "rank 0 needs about %d open files to connect %d ranks, the limit is %llu (ulimit -Hn)",
+                         (int) needed, engine->size, (unsigned long long) limit.rlim_max);
+    limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return AME_OK;
+}
+
+/* What rank 0 publishes: "1 host address key", with '/' between, since values must not hold blanks. */
+static int publish(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
+{
+    char address[AME__ADDRESS_MAX], key[sodium_base64_ENCODED_LEN(AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE)];
+    int code = ame__net_listen(&engine->net, address);
+    if (code) return code;
+    randombytes_buf(engine->net.key, AME__KEY_SIZE);
+    sodium_bin2base64(key, sizeof key, engine->net.key, AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE);
+    snprintf(value, AME__BOOT_VALUE_MAX, "%u/%s/%s/%s", AME__PROTOCOL_VERSION, engine->host, address, key);
+    sodium_memzero(key, sizeof key);
+    return ame__boot_put(&engine->boot, "ame-root", value);
+}
+
+static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
+{
+    char *rest = value;
+    const char *version = strsep(&rest, "/"), *host = strsep(&rest, "/"), *address = strsep(&rest, "/");
+    size_t length = 0;
+    if (!rest ||
+        sodium_base642bin(engine->net.key, AME__KEY_SIZE, rest, strlen(rest), NULL, &length, NULL,
+                          sodium_base64_VARIANT_URLSAFE) ||
+        length != AME__KEY_SIZE)
+        return ame__fail(AME_E_PROTOCOL,
+                         "rank %d: what rank 0 has published cannot be read (another version of libame?)",
+                         engine->rank);
+    sodium_memzero(rest, strlen(rest));
+    if (strtoul(version, NULL, 10) != AME__PROTOCOL_VERSION)
+        return ame__fail(AME_E_VERSION, "rank 0 on %s speaks protocol version %s, rank %d on %s version %u", host,
+                         version, engine->rank, engine->host, AME__PROTOCOL_VERSION);
+    if (strcmp(host, engine->host))
+        return ame__fail(AME_E_CONNECT,
+                         "rank %d is on host %s and rank 0 on %s: jobs on several hosts are not supported yet",
+                         engine->rank, engine->host, host);
+    struct ame__conn *conn;
+    int code = ame__net_dial(&engine->net, 0, address, engine->boot.deadline, &conn);
+    if (!code) engine->peers[0].path = AME__DIALLING;
+    return code;
+}
+
+static bool all_connected(void *arg)
+{
+    struct ame__engine *engine = arg;
+    if (ame__now_ns() > engine->boot.deadline) return true;
+    if (engine->rank != 0) return engine->hub || engine->peers[0].life != AME__ALIVE;
+    for (int rank = 1; rank < engine->size; rank++)
+        if (engine->peers[rank].path == AME__UNLINKED && engine->peers[rank].life == AME__ALIVE) return false;
+    return true;
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    (void) timer;
+}
+
+static int check_connected(struct ame__engine *engine)
+{
+    double seconds = 0;
+    (void) ame__var_number(AME__VAR_CONNECT_TIMEOUT, &seconds);
+    if (engine->rank != 0) {
+        if (engine->hub) return AME_OK;
+        if (engine->peers[0].life != AME__ALIVE)
+            return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
+                             "rank %d on %s cannot connect to rank 0: %s", engine->rank, engine->host,
+                             engine->peers[0].cause);
+        return ame__fail(AME_E_TIMEOUT, "rank %d on %s got no connection to rank 0 in %g s (AME_CONNECT_TIMEOUT)",
+                         engine->rank, engine->host, seconds);
+    }
+    int missing = 0, first = 0;
+    for (int rank = engine->size - 1; rank > 0; rank--)
+        if (!engine->peers[rank].conn) missing++, first = rank;
+    if (missing == 0) return AME_OK;
+    return ame__fail(AME_E_TIMEOUT,
+                     "rank 0 on %s: %d of %d ranks have not connected in %g s (AME_CONNECT_TIMEOUT), the first one is "
+                     "rank %d",
+                     engine->host, missing, engine->size, seconds, first);
+}
+
+static int connect_star(struct ame__engine *engine)
+{
+    char value[AME__BOOT_VALUE_MAX];
+    int code = engine->rank == 0 ? publish(engine, value) : AME_OK;
+    if (!code) code = ame__boot_fence(&engine->boot);
+    if (!code && engine->rank != 0) code = ame__boot_get(&engine->boot, "ame-root", value);
+    if (!code && engine->rank != 0) code = dial_root(engine, value);
+    sodium_memzero(value, sizeof value);
+    if (code) return code;
+    ame__boot_release(&engine->boot, false);
+
+    int64_t left = (engine->boot.deadline - ame__now_ns()) / 1000000;
+    uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, 0);
+    pthread_mutex_lock(&engine->lock);
+    ame__wait_until(all_connected, engine, -1);
+    uv_timer_stop(&engine->notice_timer);
+    code = check_connected(engine);
+    pthread_mutex_unlock(&engine->lock);
+    return code;
+}
+
+static void forked_child(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    enum ame__stage stage = atomic_load(&engine->stage);
+    if (stage == AME__OFF || stage == AME__ENDED) return;
+    atomic_store(&engine->stage, AME__FORKED);
+    ame__net_abandon(&engine->net); /* else the others would not see the parent's end while this child lives */
+    if (engine->boot.fd >= 0) close(engine->boot.fd);
+}
+
+static void free_engine(struct ame__engine *engine)
+{
+    if (engine->net.loop_open) {
+        if (engine->peers) uv_close((uv_handle_t *) &engine->notice_timer, NULL);
+        ame__net_close(&engine->net);
+    }
+    for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
+        while (engine->contexts[bucket]) ame__context_destroy(engine->contexts[bucket]);
+    for (struct ame__list *node; (node = ame__list_take(&engine->request_blocks));) free(node);
+    for (int rank = 0; engine->peers && rank < engine->size; rank++) free(engine->peers[rank].cause);
+    free(engine->peers);
+    free(engine->leavers);
+    free(engine->slots);
+    engine->peers = NULL;
+    if (engine->wake_fd >= 0) close(engine->wake_fd);
+    engine->wake_fd = -1;
+    ame__boot_close(&engine->boot);
+}
+
+int ame__engine_open(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    engine->wake_fd = -1;
+    ame__list_init(&engine->free_requests);
+    ame__list_init(&engine->request_blocks);
+    gethostname(engine->host, sizeof engine->host - 1);
+    int code = ame__boot_open(&engine->boot);
+    if (code) return code;
+    engine->rank = engine->boot.rank;
+    engine->size = engine->boot.size;
+    ame__log_set_rank(engine->rank);
+    code = read_settings(engine);
+    if (!code) code = make_tables(engine);
+    if (!code) code = check_descriptors(engine);
+    if (!code && engine->size > 1) code = connect_star(engine);
+    if (!code && engine->size > 1) code = ame__helper_start();
+    if (code) {
+        free_engine(engine);
+        return code;
+    }
+    pthread_atfork(NULL, NULL, forked_child);
+    atomic_store_explicit(&engine->stage, AME__RUNNING, memory_order_release);
+    ame__log(engine, DEBUG, "rank %d of %d is up (%s: %s)", engine->rank, engine->size, engine->boot.way->name,
+             engine->boot.why);
+    return AME_OK;
+}
+
+/* ---- end ----------------------------------------------------------------------------------------- */
+
+struct farewell {
+    struct ame__engine *engine;
+    int64_t deadline;
+};
+
+/* Everybody this rank has a connection with has answered its BYE. */
+static bool all_answered(void *arg)
+{
+    const struct farewell *farewell = arg;
+    if (ame__now_ns() > farewell->deadline) return true;
+    for (int rank = 0; rank < farewell->engine->size; rank++) {
+        const struct ame__peer *peer = &farewell->engine->peers[rank];
+        if (peer->conn && !peer->bye_acked) return false;
+    }
+    return true;
+}
+
+/* Rank 0: every other rank has closed its connection, after its own BYE or by failing. */
+static bool all_left(void *arg)
+{
+    const struct ame__engine *engine = arg;
+    return engine->absent == engine->size - 1;
+}
+
+/* What the program has started and not completed ends here; a partner that answers later gets GONE. */
+static void cancel_all(struct ame__engine *engine)
+{
+    const char *text = "ame_finalize was called before this operation had completed";
+    for (uint32_t index = 1; index < engine->slot_count; index++)
+        if (engine->slots[index].request) ame__request_done(engine->slots[index].request, AME_E_CANCELLED, text);
+    for (int rank = 0; rank < engine->size; rank++)
+        for (struct ame__list *node; (node = ame__list_take(&engine->peers[rank].held));)
+            ame__request_done(ame__container_of(node, struct ame_request, link), AME_E_CANCELLED, text);
+}
+
+static void say_goodbye(struct ame__engine *engine)
+{
+    double seconds = 10;
+    (void) ame__var_number(AME__VAR_FINALIZE_TIMEOUT, &seconds);
+    struct farewell farewell = {.engine = engine, .deadline = ame__now_ns() + (int64_t) (seconds * 1e9)};
+    cancel_all(engine);
+    for (int rank = 0; rank < engine->size; rank++)
+        if (engine->peers[rank].conn) ame__peer_control(rank, AME__FRAME_BYE, 0, 0, 0);
+    if (engine->rank == 0) {
+        ame__wait_until(all_left, engine, -1);
+    } else {
+        uv_timer_t timer;
+        uv_timer_init(&engine->net.loop, &timer);
+        uv_timer_start(&timer, on_deadline, (uint64_t) (seconds * 1000) + 1, 0);
+        ame__wait_until(all_answered, &farewell, -1);
+        uv_close((uv_handle_t *) &timer, NULL);
+        ame__net_poll(&engine->net);
+    }
+}
+
+int ame__engine_close(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (engine->size > 1) {
+        ame__helper_stop();
+        pthread_mutex_lock(&engine->lock);
+        if (!engine->aborted) say_goodbye(engine);
+        pthread_mutex_unlock(&engine->lock);
+    }
+    atomic_store(&engine->stage, AME__ENDED);
+    ame__boot_release(&engine->boot, true);
+    free_engine(engine);
+    return AME_OK;
+}
+
+_Noreturn void ame__engine_abort(int code)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (code == 0) code = 1;
+    if (atomic_load(&engine->stage) == AME__RUNNING) {
+        /* The lock may be held by a thread that will not give it back; what matters is that the launcher hears of it.
+         */
+        for (int tries = 0; tries < 1000; tries++) {
+            if (pthread_mutex_trylock(&engine->lock) == 0) {
+                ame__notice_abort(engine->rank, code & 0xff ? code & 0xff : 1);
+                pthread_mutex_unlock(&engine->lock);
+                break;
+            }
+            sched_yield();
+        }
+    }
+    ame__boot_abort(&engine->boot, code);
+    fflush(NULL);
+    _exit(code & 0xff ? code & 0xff : 1);
+}

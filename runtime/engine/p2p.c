@@ -1,0 +1,355 @@
+/* p2p.c - the course of a send and of a receive. What arrives for them is in frames.c. */
+#include "engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { CHUNKS_AT_ONCE = 8 /* of DATA, before other frames and threads have their turn */ };
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+static void eager_sent(struct ame__out *out, int code, const char *text)
+{
+    struct ame_request *request = ame__container_of(out, struct ame_request, out);
+    request->out_busy = false;
+    ame__request_done(request, code, text);
+}
+
+static struct ame__header header_for(const struct ame_request *request, enum ame__frame_kind kind)
+{
+    return (struct ame__header){.kind = (uint8_t) kind,
+                                .tag = request->tag,
+                                .context = request->context->id,
+                                .src = ame__engine.rank,
+                                .dst = request->peer,
+                                .length = request->length,
+                                .other = request->check};
+}
+
+static void send_eager(struct ame__peer *peer, struct ame_request *request)
+{
+    struct ame__header header = header_for(request, AME__FRAME_EAGER);
+    peer->ahead += request->length + AME__MESSAGE_COST;
+    request->phase = AME__MOVING;
+    request->out_busy = true;
+    request->out.payload = request->buffer;
+    request->out.length = request->length;
+    request->out.done = eager_sent;
+    ame__header_encode(request->out.header, &header);
+    ame__conn_send(ame__peer_route(request->peer), &request->out);
+}
+
+static void send_rts(struct ame__peer *peer, struct ame_request *request)
+{
+    if (ame__slot_take(request)) {
+        ame__request_done(request, AME_E_NOMEM, ame__error_text());
+        return;
+    }
+    struct ame__header header = header_for(request, AME__FRAME_RTS);
+    header.id = request->slot;
+    peer->announced++;
+    request->phase = AME__ANNOUNCED;
+    ame__conn_send_copy(ame__peer_route(request->peer), &header, NULL);
+}
+
+/* false: it has to wait. */
+static bool dispatch(struct ame__peer *peer, struct ame_request *request)
+{
+    bool eager = !request->synchronous && request->length <= ame__engine.eager_limit &&
+                 peer->ahead + request->length + AME__MESSAGE_COST <= peer->window;
+    if (eager)
+        send_eager(peer, request);
+    else if (peer->announced < AME__ANNOUNCED_MAX)
+        send_rts(peer, request);
+    else
+        return false;
+    return true;
+}
+
+void ame__send_held(int rank)
+{
+    struct ame__peer *peer = &ame__engine.peers[rank];
+    if (peer->path < AME__DIRECT) return;
+    for (struct ame__list *node; (node = ame__list_first(&peer->held));) {
+        struct ame_request *request = ame__container_of(node, struct ame_request, link);
+        ame__list_remove(&request->link);
+        if (dispatch(peer, request)) continue;
+        request->link.next = peer->held.next; /* back to the front */
+        request->link.prev = &peer->held;
+        peer->held.next->prev = &request->link;
+        peer->held.next = &request->link;
+        return;
+    }
+}
+
+/* A message from this rank to itself. */
+static void send_local(struct ame_request *request)
+{
+    struct ame__engine *engine = &ame__engine;
+    struct ame_request *receive = ame__match_posted(request->context, engine->rank, request->tag);
+    bool copy = !receive && !request->synchronous && request->length <= engine->eager_limit;
+    if (receive) {
+        if (ame__recv_accepts(receive, engine->rank, request->tag, request->check, request->length)) {
+            if (request->length) memcpy(receive->buffer, request->buffer, request->length);
+            ame__request_done(receive, AME_OK, NULL);
+        }
+        ame__request_done(request, AME_OK, NULL);
+        return;
+    }
+    struct ame_message *message = calloc(1, sizeof *message + (copy ? request->length : 0));
+    if (!message) {
+        ame__request_done(request, AME_E_NOMEM, "out of memory for a message to this rank itself");
+        return;
+    }
+    message->kind = copy ? AME__MESSAGE_EAGER : AME__MESSAGE_LOCAL;
+    message->source = engine->rank;
+    message->tag = request->tag;
+    message->check = request->check;
+    message->length = request->length;
+    message->complete = true;
+    if (copy && request->length) memcpy(message->data, request->buffer, request->length);
+    request->phase = AME__MOVING;
+    if (!copy) message->local = request;
+    ame__match_store(request->context, message);
+    if (copy) ame__request_done(request, AME_OK, NULL);
+}
+
+void ame__send_start(struct ame_request *request)
+{
+    struct ame__engine *engine = &ame__engine;
+    ame__list_init(&request->link);
+    if (request->peer == engine->rank) {
+        send_local(request);
+        return;
+    }
+    struct ame__peer *peer = &engine->peers[request->peer];
+    if (peer->life != AME__ALIVE) {
+        int code = ame__peer_error(request->peer);
+        ame__request_done(request, code, ame__error_text());
+        return;
+    }
+    if (peer->path >= AME__DIRECT && ame__list_empty(&peer->held) && dispatch(peer, request)) return;
+    request->phase = AME__HELD;
+    ame__list_append(&peer->held, &request->link);
+    if (peer->path == AME__UNLINKED) ame__peer_link(request->peer);
+}
+
+void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, const char *text)
+{
+    struct ame__peer *peer = &ame__engine.peers[rank];
+    if (rank == ame__engine.rank || peer->life != AME__ALIVE) return;
+    struct ame__header header = {.kind = AME__FRAME_POISON,
+                                 .tag = tag,
+                                 .context = context->id,
+                                 .src = ame__engine.rank,
+                                 .dst = rank,
+                                 .length = text ? strlen(text) : 0,
+                                 .id = (uint64_t) -code,
+                                 .other = check};
+    /* Not behind peer->held: it must arrive although nothing else does, and only its tag matters. */
+    struct ame__conn *route = ame__peer_route(rank);
+    if (route) ame__conn_send_copy(route, &header, text);
+}
+
+/* ---- DATA ---------------------------------------------------------------------------------------- */
+
+static void send_chunks(struct ame_request *request);
+
+static void chunk_sent(struct ame__out *out, int code, const char *text)
+{
+    struct ame_request *request = ame__container_of(out, struct ame_request, out);
+    request->out_busy = false;
+    request->moved += out->length;
+    if (code || request->code) {
+        ame__request_done(request, code ? code : request->code, text);
+    } else if (request->moved == request->accepted) {
+        ame__request_done(request, AME_OK, NULL);
+    } else if (request->pumping) {
+        request->pumped = true;
+    } else {
+        send_chunks(request);
+    }
+}
+
+/* Sends DATA frames as long as they go out at once, then leaves the next one in the queue of the connection. */
+static void send_chunks(struct ame_request *request)
+{
+    for (int chunk = 0;; chunk++) {
+        size_t left = request->accepted - request->moved;
+        struct ame__header header = header_for(request, AME__FRAME_DATA);
+        header.length = left < AME__PAYLOAD_MAX ? left : AME__PAYLOAD_MAX;
+        header.id = request->other;
+        header.other = request->moved;
+        request->out.payload = request->buffer + request->moved;
+        request->out.length = header.length;
+        request->out.done = chunk_sent;
+        request->out_busy = true;
+        ame__header_encode(request->out.header, &header);
+        if (chunk == CHUNKS_AT_ONCE) {
+            ame__conn_queue(ame__peer_route(request->peer), &request->out);
+            return;
+        }
+        request->pumping = true;
+        request->pumped = false;
+        ame__conn_send(ame__peer_route(request->peer), &request->out);
+        request->pumping = false;
+        if (!request->pumped) return;
+    }
+}
+
+void ame__send_accepted(struct ame_request *request, uint64_t other, size_t accepted)
+{
+    ame__engine.peers[request->peer].announced--;
+    if (accepted == 0 || !ame__peer_route(request->peer)) {
+        ame__request_done(request, AME_OK, NULL);
+    } else {
+        request->phase = AME__MOVING;
+        request->other = other;
+        request->accepted = accepted;
+        send_chunks(request);
+    }
+    ame__send_held(request->peer);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------- */
+
+bool ame__recv_accepts(struct ame_request *request, int source, int tag, uint64_t check, size_t length)
+{
+    char text[400];
+    request->source = source;
+    request->got_tag = tag;
+    request->got_length = length;
+    if (request->mismatch && (check != request->check || length != request->length)) {
+        request->mismatch(request, source, check, length, text, sizeof text);
+        ame__request_done(request, AME_E_MISMATCH, text);
+        return false;
+    }
+    if (length > request->length) {
+        snprintf(text, sizeof text,
+                 "a message of %zu bytes from rank %d with tag %d does not fit the receive buffer of %zu bytes "
+                 "('capacity')",
+                 length, ame__comm_from_world(request->comm, source), tag, request->length);
+        ame__request_done(request, AME_E_TRUNCATED, text);
+        return false;
+    }
+    return true;
+}
+
+/* Answers an RTS: with a slot for the data, or that it is not wanted. */
+static void accept_rts(struct ame_request *request, const struct ame_message *message)
+{
+    uint64_t accepted = 0;
+    if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
+        if (message->length == 0) {
+            ame__request_done(request, AME_OK, NULL);
+        } else if (ame__slot_take(request)) {
+            ame__request_done(request, AME_E_NOMEM, ame__error_text());
+        } else {
+            accepted = message->length;
+            request->phase = AME__MOVING;
+            request->moved = 0;
+            request->accepted = message->length;
+        }
+    }
+    ame__peer_control(message->source, AME__FRAME_CTS, accepted, message->sender_slot, accepted ? request->slot : 0);
+}
+
+static void take_eager(struct ame_request *request, struct ame_message *message)
+{
+    if (!message->complete) {
+        message->claimed = request;
+        request->phase = AME__MOVING;
+        request->source = message->source;
+        return;
+    }
+    if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
+        if (message->length) memcpy(request->buffer, message->data, message->length);
+        ame__request_done(request, AME_OK, NULL);
+    }
+    ame__message_drop(message);
+}
+
+void ame__message_drop(struct ame_message *message)
+{
+    if (message->kind == AME__MESSAGE_EAGER && message->source != ame__engine.rank) {
+        ame__engine.peers[message->source].stored -= message->length + AME__MESSAGE_COST;
+        ame__give_credit(message->source, message->length);
+    } else if (message->kind == AME__MESSAGE_RTS) {
+        ame__peer_control(message->source, AME__FRAME_CTS, 0, message->sender_slot, 0);
+    } else if (message->kind == AME__MESSAGE_LOCAL) {
+        ame__request_done(message->local, AME_OK, NULL);
+    }
+    free(message);
+}
+
+static void take_rts(struct ame_request *request, struct ame_message *message)
+{
+    if (ame__engine.peers[message->source].life != AME__ALIVE) {
+        int code = ame__peer_error(message->source);
+        ame__request_done(request, code, ame__error_text());
+        free(message);
+        return;
+    }
+    accept_rts(request, message);
+    free(message);
+}
+
+static void take_local(struct ame_request *request, struct ame_message *message)
+{
+    struct ame_request *send = message->local;
+    if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
+        if (message->length) memcpy(request->buffer, send->buffer, message->length);
+        ame__request_done(request, AME_OK, NULL);
+    }
+    ame__message_drop(message);
+}
+
+void ame__recv_message(struct ame_request *request, struct ame_message *message)
+{
+    char text[AME__ERROR_TEXT_MAX];
+    ame__list_init(&request->link);
+    switch (message->kind) {
+    case AME__MESSAGE_EAGER: take_eager(request, message); break;
+    case AME__MESSAGE_RTS: take_rts(request, message); break;
+    case AME__MESSAGE_LOCAL: take_local(request, message); break;
+    case AME__MESSAGE_POISON:
+        snprintf(text, sizeof text, "%.*s", (int) message->length, (const char *) message->data);
+        ame__request_done(request, -(int) message->sender_slot, text);
+        free(message);
+        break;
+    }
+}
+
+void ame__recv_start(struct ame_request *request)
+{
+    struct ame__engine *engine = &ame__engine;
+    ame__list_init(&request->link);
+    struct ame_message *message = ame__match_arrived(request->context, request->peer, request->tag);
+    if (message) {
+        ame__match_take(message);
+        ame__recv_message(request, message);
+        return;
+    }
+    int code = AME_OK;
+    if (request->peer == AME_ANY_SOURCE)
+        code = ame__peers_left(request->comm);
+    else if (request->peer != engine->rank && engine->peers[request->peer].life != AME__ALIVE)
+        code = ame__peer_error(request->peer);
+    if (code)
+        ame__request_done(request, code, ame__error_text());
+    else
+        ame__match_post(request->context, request);
+}
+
+bool ame__recv_cancel(struct ame_request *request)
+{
+    if (request->kind != AME__RECV || request->phase != AME__POSTED) return false;
+    request->cancelled = true;
+    request->source = AME_ANY_SOURCE;
+    request->got_tag = AME_ANY_TAG;
+    ame__request_done(request, AME_OK, NULL);
+    return true;
+}

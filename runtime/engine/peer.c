@@ -1,0 +1,292 @@
+/* peer.c - the paths to other ranks, and what happens when one is gone.
+ *
+ * Every rank is connected to rank 0, the hub, from the start. Two other ranks that want to talk open a direct link,
+ * arranged through the hub: the lower of the two always dials, so that crossing wishes cannot make two links. The
+ * higher one listens only from then on and offers its address (LINK_OFFER), unasked when the wish is its own; the lower
+ * asks for it (LINK_ASK). Where no link can be opened both use the relay of the hub (LINK_NONE). Until that is settled
+ * their messages are held.
+ *
+ * A rank is gone when it has said BYE (AME__LEFT) or when its connection ends without (AME__FAILED). Who has no
+ * connection to it hears of it from the hub, after everything that the hub relayed from it. Everything that waits for
+ * it ends then.
+ */
+#include "engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+/* ---- paths --------------------------------------------------------------------------------------- */
+
+struct ame__conn *ame__peer_route(int rank)
+{
+    struct ame__peer *peer = &ame__engine.peers[rank];
+    return peer->path == AME__DIRECT ? peer->conn : peer->path == AME__RELAYED ? ame__engine.hub : NULL;
+}
+
+void ame__peer_control(int rank, enum ame__frame_kind kind, uint64_t length, uint64_t id, uint64_t other)
+{
+    struct ame__header header = {
+        .kind = (uint8_t) kind, .src = ame__engine.rank, .dst = rank, .length = length, .id = id, .other = other};
+    struct ame__conn *route = ame__peer_route(rank);
+    if (!route) route = ame__engine.hub; /* link set-up, or an answer to a message that came through the relay */
+    if (route) ame__conn_send_copy(route, &header, NULL);
+}
+
+static void settle(int rank, enum ame__path path)
+{
+    ame__engine.peers[rank].path = path;
+    ame__log(engine, DEBUG, "path to rank %d: %s", rank, path == AME__DIRECT ? "direct link" : "relay through rank 0");
+    ame__send_held(rank);
+}
+
+static void offer(int rank)
+{
+    char address[AME__ADDRESS_MAX];
+    struct ame__engine *engine = &ame__engine;
+    bool listening = engine->direct && ame__net_listen(&engine->net, address) == AME_OK;
+    struct ame__header header = {
+        .kind = AME__FRAME_LINK_OFFER, .src = engine->rank, .dst = rank, .length = listening ? strlen(address) : 0};
+    ame__conn_send_copy(engine->hub, &header, address);
+    if (listening)
+        engine->peers[rank].path = AME__ASKED;
+    else
+        settle(rank, AME__RELAYED);
+}
+
+void ame__peer_link(int rank)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (!engine->direct || !engine->hub) {
+        settle(rank, AME__RELAYED);
+    } else if (engine->rank > rank) {
+        offer(rank);
+    } else {
+        engine->peers[rank].path = AME__ASKED;
+        ame__peer_control(rank, AME__FRAME_LINK_ASK, 0, 0, 0);
+    }
+}
+
+static void use_relay(int rank)
+{
+    ame__peer_control(rank, AME__FRAME_LINK_NONE, 0, 0, 0);
+    if (ame__engine.peers[rank].path != AME__RELAYED) settle(rank, AME__RELAYED);
+}
+
+static void dial(int rank, const char *address)
+{
+    struct ame__engine *engine = &ame__engine;
+    struct ame__conn *conn;
+    int64_t deadline = ame__now_ns() + (int64_t) AME__HANDSHAKE_SECONDS * 1000000000;
+    if (ame__net_dial(&engine->net, rank, address, deadline, &conn)) {
+        ame__log(engine, INFO, "no direct link to rank %d: %s", rank, ame__error_text());
+        use_relay(rank);
+    } else {
+        engine->peers[rank].path = AME__DIALLING;
+    }
+}
+
+void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload)
+{
+    struct ame__engine *engine = &ame__engine;
+    int rank = header->src;
+    struct ame__peer *peer = &engine->peers[rank];
+    char address[AME__ADDRESS_MAX];
+    if (conn != engine->hub || rank == 0) return;
+    switch (header->kind) {
+    case AME__FRAME_LINK_ASK:
+        if (peer->path == AME__UNLINKED) offer(rank);
+        break;
+    case AME__FRAME_LINK_OFFER:
+        if (peer->path == AME__RELAYED) {
+            use_relay(rank);
+        } else if (peer->path <= AME__ASKED) {
+            if (header->length == 0 || header->length >= sizeof address || !engine->direct || engine->rank > rank) {
+                use_relay(rank);
+                break;
+            }
+            memcpy(address, payload, header->length);
+            address[header->length] = '\0';
+            dial(rank, address);
+        }
+        break;
+    case AME__FRAME_LINK_NONE:
+        if (peer->path <= AME__ASKED) settle(rank, AME__RELAYED);
+        break;
+    default: break;
+    }
+}
+
+/* ---- what the net tells -------------------------------------------------------------------------- */
+
+static enum ame__refusal on_welcome(struct ame__net *net, const struct ame__hello *hello)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (hello->to != (uint32_t) net->rank || hello->size != (uint32_t) net->size || hello->from >= hello->size ||
+        hello->from == hello->to)
+        return AME__REFUSE_RANK;
+    const struct ame__peer *peer = &engine->peers[hello->from];
+    bool expected =
+        engine->rank == 0 ? peer->path == AME__UNLINKED : peer->path == AME__ASKED && (int) hello->from < engine->rank;
+    return expected && peer->life == AME__ALIVE ? AME__REFUSE_NONE : AME__REFUSE_BUSY;
+}
+
+static void on_opened(struct ame__conn *conn)
+{
+    struct ame__peer *peer = &ame__engine.peers[conn->peer];
+    peer->conn = conn;
+    peer->window = conn->window;
+    if (conn->peer == 0) ame__engine.hub = conn;
+    settle(conn->peer, AME__DIRECT);
+    ame__wake(); /* ame_init counts the connections */
+}
+
+static void on_dial_failed(struct ame__conn *conn, int code, const char *text)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (conn->peer == 0) {
+        ame__peer_gone(0, AME__FAILED, text);
+        engine->abort_code = code; /* ame_init reports it */
+        ame__wake();
+        return;
+    }
+    ame__log(engine, INFO, "no direct link to rank %d: %s", conn->peer, text);
+    if (engine->hub) use_relay(conn->peer);
+}
+
+static void hub_lost(const char *cause)
+{
+    char text[300];
+    struct ame__engine *engine = &ame__engine;
+    engine->hub = NULL;
+    snprintf(text, sizeof text,
+             "it cannot be reached any more, because rank 0, which connects the ranks, is gone (%.200s)", cause);
+    for (int rank = 1; rank < engine->size; rank++)
+        if (rank != engine->rank && engine->peers[rank].path != AME__DIRECT) ame__peer_gone(rank, AME__FAILED, text);
+}
+
+static void on_closed(struct ame__conn *conn, int code, const char *text)
+{
+    struct ame__engine *engine = &ame__engine;
+    int rank = conn->peer;
+    struct ame__peer *peer = &engine->peers[rank];
+    (void) code;
+    ame__frame_broken(conn);
+    if (peer->paused_for >= 0) engine->paused_count--;
+    peer->paused_for = -1;
+    peer->conn = NULL;
+    peer->path = AME__RELAYED;
+    bool expected = peer->said_bye;
+    if (conn == engine->hub) hub_lost(text);
+    if (!expected) {
+        ame__peer_gone(rank, AME__FAILED, text);
+        if (engine->rank == 0) ame__notice_failed(rank, text);
+    }
+    if (engine->rank == 0) engine->absent++;
+    ame__wake();
+}
+
+static void on_drained(struct ame__conn *conn)
+{
+    struct ame__engine *engine = &ame__engine;
+    for (int rank = 0; engine->paused_count && rank < engine->size; rank++) {
+        struct ame__peer *peer = &engine->peers[rank];
+        if (peer->paused_for != conn->peer) continue;
+        peer->paused_for = -1;
+        engine->paused_count--;
+        if (peer->conn) ame__conn_pause(peer->conn, false);
+    }
+}
+
+const struct ame__net_events ame__peer_events = {.welcome = on_welcome,
+                                                 .opened = on_opened,
+                                                 .dial_failed = on_dial_failed,
+                                                 .frame_begin = ame__frame_begin,
+                                                 .frame_end = ame__frame_end,
+                                                 .closed = on_closed,
+                                                 .drained = on_drained};
+
+/* ---- gone ---------------------------------------------------------------------------------------- */
+
+int ame__peer_error(int rank)
+{
+    const struct ame__peer *peer = &ame__engine.peers[rank];
+    if (peer->life == AME__LEFT)
+        return ame__fail(AME_E_PEER_LEFT, "rank %d has finalized (ame_finalize) and sends and receives nothing more",
+                         rank);
+    return ame__fail(AME_E_PEER_FAILED, "rank %d on host %s has failed: %.300s", rank, ame__engine.host,
+                     peer->cause ? peer->cause : "its connection broke");
+}
+
+int ame__peers_left(const struct ame_comm *comm)
+{
+    struct ame__engine *engine = &ame__engine;
+    int gone = -1;
+    if (comm->size == 1) return AME_OK; /* another thread of this rank may send */
+    for (int rank = 0; rank < comm->size; rank++) {
+        int world = ame__comm_to_world(comm, rank);
+        if (world == engine->rank) continue;
+        if (engine->peers[world].life == AME__ALIVE) return AME_OK;
+        gone = world;
+    }
+    int code = ame__peer_error(gone);
+    return ame__error_prefix(code, "no other rank of the communicator is left that could send");
+}
+
+static void fail_list(struct ame__list *list, int code, const char *text)
+{
+    for (struct ame__list *node; (node = ame__list_take(list));)
+        ame__request_done(ame__container_of(node, struct ame_request, link), code, text);
+}
+
+static void fail_slots(int rank, int code, const char *text)
+{
+    struct ame__engine *engine = &ame__engine;
+    for (uint32_t index = 1; index < engine->slot_count; index++) {
+        struct ame_request *request = engine->slots[index].request;
+        if (request && (request->kind == AME__SEND ? request->peer : request->source) == rank)
+            ame__request_done(request, code, text);
+    }
+}
+
+static void fail_any_source(struct ame__context *context)
+{
+    ame__list_for_each(node, &context->any_posted)
+    {
+        struct ame_request *request = ame__container_of(node, struct ame_request, link);
+        int code = ame__peers_left(request->comm);
+        if (code) ame__request_done(request, code, ame__error_text());
+    }
+}
+
+void ame__peer_gone(int rank, enum ame__life life, const char *cause)
+{
+    struct ame__engine *engine = &ame__engine;
+    struct ame__peer *peer = &engine->peers[rank];
+    char text[AME__ERROR_TEXT_MAX];
+    if (rank == engine->rank || peer->life != AME__ALIVE) return;
+    if (peer->path == AME__DIRECT && peer->conn && life == AME__FAILED) {
+        /* The hub knows first. What this rank had sent on the link is here already; the link's end tells the rest. */
+        struct ame__conn *conn = peer->conn;
+        ame__conn_read(conn);
+        ame__conn_close(conn, AME_E_PEER_FAILED, cause);
+        return;
+    }
+    peer->life = life;
+    peer->cause = cause ? strdup(cause) : NULL;
+    ame__log(engine, DEBUG, "rank %d is gone: %s", rank, cause ? cause : "finalized");
+    int code = ame__peer_error(rank);
+    snprintf(text, sizeof text, "%s", ame__error_text());
+    fail_list(&peer->held, code, text);
+    fail_slots(rank, code, text);
+    for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
+        for (struct ame__context *context = engine->contexts[bucket]; context; context = context->next) {
+            if (context->lanes[rank].posted.next) fail_list(&context->lanes[rank].posted, code, text);
+            fail_any_source(context);
+        }
+    ame__wake();
+}

@@ -1,0 +1,242 @@
+/* progress.c - the lock, waiting, and the helper thread. The rules are told in engine.h. */
+#include "engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+enum {
+    POLL_EVERY = 16, /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
+    YIELDS_MOST = 50 /* while another thread waits for the lock */
+};
+
+static void lock_engine(struct ame__engine *engine)
+{
+    if (pthread_mutex_trylock(&engine->lock) == 0) return;
+    atomic_fetch_add_explicit(&engine->contenders, 1, memory_order_relaxed);
+    pthread_mutex_lock(&engine->lock);
+    atomic_fetch_sub_explicit(&engine->contenders, 1, memory_order_relaxed);
+}
+
+static void unlock_engine(struct ame__engine *engine)
+{
+    pthread_mutex_unlock(&engine->lock);
+}
+
+int ame__enter(const char *function)
+{
+    struct ame__engine *engine = &ame__engine;
+    enum ame__stage stage = atomic_load_explicit(&engine->stage, memory_order_acquire);
+    if (stage != AME__RUNNING)
+        return ame__fail(AME_E_STATE, "%s: %s", function,
+                         stage == AME__OFF || stage == AME__STARTING ? "ame_init has not been called (or has failed)"
+                         : stage == AME__FORKED
+                             ? "this process is a fork of a rank, in which libame cannot be used; start a new program"
+                             : "ame_finalize has been called");
+    lock_engine(engine);
+    engine->entries++;
+    if (engine->aborted) {
+        int code = ame__fail(AME_E_ABORTED, "%s: rank %d has called ame_abort(%d)", function, engine->abort_rank,
+                             engine->abort_code);
+        unlock_engine(engine);
+        return code;
+    }
+    return AME_OK;
+}
+
+void ame__leave(void)
+{
+    if (ame__engine.net.changed) ame__net_poll(&ame__engine.net);
+    unlock_engine(&ame__engine);
+}
+
+void ame__wake(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    if (engine->followers) pthread_cond_broadcast(&engine->progressed);
+    if (engine->asleep) {
+        uint64_t one = 1;
+        if (write(engine->wake_fd, &one, sizeof one) < 0) { /* it is awake already */
+        }
+    }
+}
+
+void ame__progress(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    ame__net_poll(&engine->net);
+    if (engine->crowded || atomic_load_explicit(&engine->contenders, memory_order_relaxed)) {
+        unlock_engine(engine);
+        sched_yield();
+        lock_engine(engine);
+    }
+}
+
+/* Gives other threads that want the lock, and other processes that want the core, their turn. */
+static void let_others(struct ame__engine *engine)
+{
+    if (!engine->crowded && !atomic_load_explicit(&engine->contenders, memory_order_relaxed)) return;
+    unlock_engine(engine);
+    for (int turn = 0; turn < YIELDS_MOST; turn++) {
+        sched_yield();
+        if (!atomic_load_explicit(&engine->contenders, memory_order_relaxed)) break;
+    }
+    lock_engine(engine);
+}
+
+/* Looks for news until ready(arg) or the spin budget is used up; returns ready(arg). */
+static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
+{
+    int64_t end = engine->spin_ns ? ame__now_ns() + engine->spin_ns : 0;
+    for (unsigned turn = 1;; turn++) {
+        struct ame__conn *conn = hint >= 0 ? ame__peer_route(hint) : NULL;
+        if (conn && turn % POLL_EVERY)
+            ame__conn_read(conn);
+        else
+            ame__net_poll(&engine->net);
+        if (ready(arg)) return true;
+        let_others(engine);
+        if (ready(arg)) return true;
+        if ((conn == NULL || turn % POLL_EVERY == 0) && ame__now_ns() >= end) return false;
+    }
+}
+
+static void sleep_until_news(struct ame__engine *engine)
+{
+    struct pollfd fds[2] = {{.fd = ame__net_fd(&engine->net), .events = POLLIN},
+                            {.fd = engine->wake_fd, .events = POLLIN}};
+    int timeout = ame__net_timeout(&engine->net);
+    uint64_t count;
+    engine->asleep = true;
+    unlock_engine(engine);
+    (void) poll(fds, 2, timeout);
+    lock_engine(engine);
+    engine->asleep = false;
+    if (fds[1].revents && read(engine->wake_fd, &count, sizeof count) < 0) { /* somebody else has reset it */
+    }
+}
+
+static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
+{
+    engine->driving = true;
+    while (!spin(engine, ready, arg, hint)) {
+        ame__net_poll(&engine->net); /* also hands new watchers to the kernel */
+        if (ready(arg)) break;
+        if (engine->net.changed) continue;
+        sleep_until_news(engine);
+        ame__net_poll(&engine->net);
+        if (ready(arg)) break;
+    }
+    engine->driving = false;
+    if (engine->followers) pthread_cond_broadcast(&engine->progressed);
+    if (engine->helper_state == AME__PARKED && engine->helper_started) pthread_cond_signal(&engine->helper_wake);
+}
+
+void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint)
+{
+    struct ame__engine *engine = &ame__engine;
+    while (!ready(arg)) {
+        if (!engine->driving) {
+            drive(engine, ready, arg, hint);
+            continue;
+        }
+        engine->followers++;
+        pthread_cond_wait(&engine->progressed, &engine->lock);
+        engine->followers--;
+    }
+}
+
+/* ---- helper thread ------------------------------------------------------------------------------- */
+
+static void park(struct ame__engine *engine)
+{
+    engine->helper_state = AME__PARKED;
+    pthread_cond_wait(&engine->helper_wake, &engine->lock);
+}
+
+static void tick(struct ame__engine *engine)
+{
+    struct timespec until;
+    engine->helper_state = AME__TICKING;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += AME__TICK_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&engine->helper_wake, &engine->lock, &until);
+}
+
+static void watch(struct ame__engine *engine)
+{
+    struct pollfd fds[2] = {{.fd = ame__net_fd(&engine->net), .events = POLLIN},
+                            {.fd = engine->wake_fd, .events = POLLIN}};
+    engine->helper_state = AME__WATCHING;
+    ame__net_poll(&engine->net);
+    if (engine->net.changed) return;
+    int timeout = ame__net_timeout(&engine->net);
+    unlock_engine(engine);
+    (void) poll(fds, 2, timeout); /* wake_fd is left for the driver to reset */
+    lock_engine(engine);
+    if (!engine->driving && !engine->helper_stop) ame__net_poll(&engine->net);
+}
+
+static void *helper_main(void *arg)
+{
+    struct ame__engine *engine = arg;
+    uint64_t seen = 0;
+    prctl(PR_SET_NAME, AME__BOOT_THREAD_NAME);
+    lock_engine(engine);
+    while (!engine->helper_stop) {
+        if (engine->driving) {
+            park(engine);
+        } else if (engine->entries != seen) {
+            seen = engine->entries;
+            tick(engine);
+        } else {
+            watch(engine);
+        }
+    }
+    unlock_engine(engine);
+    return NULL;
+}
+
+int ame__helper_start(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    sigset_t all, old;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 256 << 10);
+    int error = pthread_create(&engine->helper, &attributes, helper_main, engine);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error) return ame__fail_errno(error, "rank %d: the helper thread cannot be started", engine->rank);
+    engine->helper_started = true;
+    return AME_OK;
+}
+
+void ame__helper_stop(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    uint64_t one = 1;
+    if (!engine->helper_started) return;
+    lock_engine(engine);
+    engine->helper_stop = true;
+    pthread_cond_signal(&engine->helper_wake);
+    if (write(engine->wake_fd, &one, sizeof one) < 0) { /* readable already */
+    }
+    unlock_engine(engine);
+    pthread_join(engine->helper, NULL);
+    engine->helper_started = false;
+}

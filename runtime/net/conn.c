@@ -1,0 +1,354 @@
+/* conn.c - one connection: its send queue and its receiver. See net.h for states and ownership.
+ *
+ * Sending: a frame goes out with one sendmsg for header and payload if nothing is queued before it; what the kernel
+ * does not take stays queued, many frames to one sendmsg.
+ *
+ * Receiving: bytes are read into the stage that all connections of the net share, parsed at once, and nothing but a
+ * part of a header ever stays behind. A payload that is longer than what the stage held is read into place, with a
+ * small read-ahead behind it in the same system call.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+enum { FRAMES_PER_SENDMSG = 32, READS_PER_TURN = 16 };
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+struct ame__conn *ame__conn_create(struct ame__net *net, int fd, enum ame__conn_state state, int peer)
+{
+    struct ame__conn *conn = calloc(1, sizeof *conn);
+    if (!conn) return NULL;
+    if (uv_poll_init(&net->loop, &conn->poll, fd)) {
+        free(conn);
+        return NULL;
+    }
+    conn->poll.data = conn;
+    conn->net = net;
+    conn->fd = fd;
+    conn->state = state;
+    conn->peer = peer;
+    ame__list_init(&conn->queue);
+    ame__list_append(&net->conns, &conn->link);
+    net->changed = true;
+    return conn;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void fail_queue(struct ame__conn *conn, int code, const char *text)
+{
+    for (struct ame__list *node; (node = ame__list_take(&conn->queue));) {
+        struct ame__out *out = ame__container_of(node, struct ame__out, link);
+        out->done(out, code, text);
+    }
+    conn->queued = 0;
+}
+
+void ame__conn_close(struct ame__conn *conn, int code, const char *text)
+{
+    enum ame__conn_state was = conn->state;
+    if (was == AME__CONN_CLOSED) return;
+    conn->state = AME__CONN_CLOSED;
+    ame__log(net, DEBUG, "connection with rank %d at %s closed: %s", conn->peer, conn->address, text);
+    uv_poll_stop(&conn->poll);
+    ame__list_remove(&conn->link);
+    if (was != AME__CONN_OPEN) ame__handshake_strangers(conn->net, -1);
+    fail_queue(conn, code, text);
+    if (was == AME__CONN_OPEN)
+        conn->net->events->closed(conn, code, text);
+    else if (was == AME__CONN_DIALLING || was == AME__CONN_GREETING)
+        conn->net->events->dial_failed(conn, code, text);
+    close(conn->fd);
+    conn->fd = -1;
+    conn->net->changed = true;
+    uv_close((uv_handle_t *) &conn->poll, on_handle_closed);
+}
+
+void ame__conn_watch(struct ame__conn *conn, int events)
+{
+    if (conn->watched == events || conn->state == AME__CONN_CLOSED) return;
+    conn->watched = events;
+    if (events)
+        uv_poll_start(&conn->poll, events, on_poll);
+    else
+        uv_poll_stop(&conn->poll);
+    conn->net->changed = true;
+}
+
+static void watch_open(struct ame__conn *conn)
+{
+    bool writing = !ame__list_empty(&conn->queue) && !conn->send_broken;
+    ame__conn_watch(conn, (conn->paused ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
+}
+
+void ame__conn_pause(struct ame__conn *conn, bool paused)
+{
+    conn->paused = paused;
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+/* Fills `parts` with what is left of `out`; returns how many were used. */
+static int parts_of(const struct ame__out *out, struct iovec *parts)
+{
+    int count = 0;
+    size_t skip = out->sent;
+    if (skip < AME__HEADER_SIZE) {
+        parts[count++] = (struct iovec){(char *) out->header + skip, AME__HEADER_SIZE - skip};
+        skip = 0;
+    } else {
+        skip -= AME__HEADER_SIZE;
+    }
+    if (out->length > skip) parts[count++] = (struct iovec){(char *) out->payload + skip, out->length - skip};
+    return count;
+}
+
+static ssize_t send_parts(struct ame__conn *conn, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t) count};
+    for (;;) {
+        ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) return n;
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == ENOBUFS) return 0;
+        /* The reading side will find out what happened, after it has read what the other side had sent before. */
+        conn->send_broken = true;
+        ame__log(net, DEBUG, "send to rank %d failed: %s", conn->peer, ame__errno_name(errno));
+        return 0;
+    }
+}
+
+static void flush_queue(struct ame__conn *conn)
+{
+    while (!ame__list_empty(&conn->queue) && !conn->send_broken) {
+        struct iovec parts[2 * FRAMES_PER_SENDMSG];
+        int count = 0;
+        size_t wanted = 0;
+        ame__list_for_each(node, &conn->queue)
+        {
+            struct ame__out *out = ame__container_of(node, struct ame__out, link);
+            count += parts_of(out, parts + count);
+            wanted += AME__HEADER_SIZE + out->length - out->sent;
+            if (count > 2 * FRAMES_PER_SENDMSG - 2) break;
+        }
+        ssize_t n = send_parts(conn, parts, count);
+        size_t left = (size_t) n;
+        conn->queued -= left;
+        while (left) {
+            struct ame__out *out = ame__container_of(ame__list_first(&conn->queue), struct ame__out, link);
+            size_t rest = AME__HEADER_SIZE + out->length - out->sent;
+            size_t step = left < rest ? left : rest;
+            out->sent += step;
+            left -= step;
+            if (step == rest) {
+                ame__list_remove(&out->link);
+                out->done(out, AME_OK, NULL);
+            }
+        }
+        if ((size_t) n < wanted) break;
+    }
+    if (conn->state != AME__CONN_OPEN) return;
+    watch_open(conn);
+    if (ame__list_empty(&conn->queue)) conn->net->events->drained(conn);
+}
+
+void ame__conn_send(struct ame__conn *conn, struct ame__out *out)
+{
+    size_t total = AME__HEADER_SIZE + out->length;
+    out->sent = 0;
+    if (ame__list_empty(&conn->queue) && !conn->send_broken && conn->state == AME__CONN_OPEN) {
+        struct iovec parts[2];
+        int count = parts_of(out, parts);
+        out->sent = (size_t) send_parts(conn, parts, count);
+        if (out->sent == total) {
+            out->done(out, AME_OK, NULL);
+            return;
+        }
+    }
+    ame__list_append(&conn->queue, &out->link);
+    conn->queued += total - out->sent;
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
+}
+
+void ame__conn_queue(struct ame__conn *conn, struct ame__out *out)
+{
+    out->sent = 0;
+    ame__list_append(&conn->queue, &out->link);
+    conn->queued += AME__HEADER_SIZE + out->length;
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
+}
+
+struct copied_out {
+    struct ame__out out;
+    unsigned char payload[];
+};
+
+static void free_copy(struct ame__out *out, int code, const char *text)
+{
+    (void) code, (void) text;
+    free(ame__container_of(out, struct copied_out, out));
+}
+
+static void sent_at_once(struct ame__out *out, int code, const char *text)
+{
+    (void) out, (void) code, (void) text;
+}
+
+void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *header, const void *payload)
+{
+    struct ame__out out = {.payload = payload, .length = ame__header_payload(header), .done = sent_at_once};
+    size_t total = AME__HEADER_SIZE + out.length;
+    ame__header_encode(out.header, header);
+    if (ame__list_empty(&conn->queue) && !conn->send_broken && conn->state == AME__CONN_OPEN) {
+        struct iovec parts[2];
+        int count = parts_of(&out, parts);
+        out.sent = (size_t) send_parts(conn, parts, count);
+        if (out.sent == total) return;
+    }
+    struct copied_out *copy = malloc(sizeof *copy + out.length);
+    if (!copy) { /* the other side cannot be left without this frame */
+        ame__conn_close(conn, AME_E_NOMEM, "out of memory for a control message");
+        return;
+    }
+    copy->out = out;
+    copy->out.done = free_copy;
+    copy->out.payload = copy->payload;
+    if (out.length) memcpy(copy->payload, payload, out.length);
+    ame__list_append(&conn->queue, &copy->out.link);
+    conn->queued += total - out.sent;
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------- */
+
+static void end_frame(struct ame__conn *conn)
+{
+    conn->in_payload = false;
+    conn->net->events->frame_end(conn);
+}
+
+static void begin_frame(struct ame__conn *conn, const unsigned char *bytes)
+{
+    const char *wrong = ame__header_decode(bytes, conn->net->size, &conn->header);
+    if (wrong) {
+        char text[200];
+        snprintf(text, sizeof text, "rank %d at %s sent a frame with %s", conn->peer, conn->address, wrong);
+        ame__conn_close(conn, AME_E_PROTOCOL, text);
+        return;
+    }
+    conn->payload_left = ame__header_payload(&conn->header);
+    conn->large = conn->payload_left >= AME__LARGE_PAYLOAD;
+    conn->sink = NULL;
+    conn->sink_size = 0;
+    conn->in_payload = true;
+    conn->net->events->frame_begin(conn);
+    if (conn->state == AME__CONN_OPEN && conn->payload_left == 0) end_frame(conn);
+}
+
+/* `length` bytes of the payload have arrived at `bytes`, or NULL: they are in place already. */
+static void take_payload(struct ame__conn *conn, const unsigned char *bytes, size_t length)
+{
+    size_t keep = length < conn->sink_size ? length : conn->sink_size;
+    if (bytes && keep) memcpy(conn->sink, bytes, keep);
+    if (keep) conn->sink += keep;
+    conn->sink_size -= keep;
+    conn->payload_left -= length;
+    if (conn->payload_left == 0) end_frame(conn);
+}
+
+static void consume(struct ame__conn *conn, const unsigned char *bytes, size_t length)
+{
+    while (length && conn->state == AME__CONN_OPEN) {
+        size_t step;
+        if (conn->in_payload) {
+            step = length < conn->payload_left ? length : conn->payload_left;
+            take_payload(conn, bytes, step);
+        } else if (conn->partial_length == 0 && length >= AME__HEADER_SIZE) {
+            step = AME__HEADER_SIZE;
+            begin_frame(conn, bytes);
+        } else {
+            step = AME__HEADER_SIZE - conn->partial_length;
+            if (length < step) step = length;
+            memcpy(conn->partial + conn->partial_length, bytes, step);
+            conn->partial_length += step;
+            if (conn->partial_length == AME__HEADER_SIZE) {
+                conn->partial_length = 0;
+                begin_frame(conn, conn->partial);
+            }
+        }
+        bytes += step;
+        length -= step;
+    }
+}
+
+/* One read. Returns whether there may be more. */
+static bool read_once(struct ame__conn *conn)
+{
+    struct iovec parts[2];
+    int count = 0;
+    size_t direct = 0, ahead = AME__STAGE_SIZE;
+    if (conn->in_payload) {
+        direct = conn->payload_left < conn->sink_size ? conn->payload_left : conn->sink_size;
+        if (direct) parts[count++] = (struct iovec){conn->sink, direct};
+        if (conn->large && direct == conn->payload_left) ahead = AME__HEADER_SIZE;
+    } else if (conn->large) {
+        ahead = AME__HEADER_SIZE - conn->partial_length;
+    }
+    parts[count++] = (struct iovec){conn->net->stage, ahead};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t) count};
+    ssize_t n =
+        count == 1 ? recv(conn->fd, conn->net->stage, ahead, MSG_DONTWAIT) : recvmsg(conn->fd, &message, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+    if (n <= 0) {
+        char text[200];
+        if (n == 0)
+            snprintf(text, sizeof text, "the connection with %s was closed by the other side", conn->address);
+        else
+            snprintf(text, sizeof text, "the connection with %s broke: %s: %s", conn->address, ame__errno_name(errno),
+                     strerror(errno));
+        ame__conn_close(conn, AME_E_PEER_FAILED, text);
+        return false;
+    }
+    size_t got = (size_t) n, placed = got < direct ? got : direct;
+    if (placed) take_payload(conn, NULL, placed);
+    if (got > placed) consume(conn, conn->net->stage, got - placed);
+    return got == direct + ahead;
+}
+
+void ame__conn_read(struct ame__conn *conn)
+{
+    for (int turn = 0; turn < READS_PER_TURN; turn++)
+        if (conn->state != AME__CONN_OPEN || conn->paused || !read_once(conn)) return;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct ame__conn *conn = poll->data;
+    if (status < 0) { /* libuv has stopped watching: EPOLLERR; recv tells the cause */
+        conn->watched = 0;
+        events = UV_READABLE;
+    }
+    if (conn->state != AME__CONN_OPEN) {
+        ame__handshake_read(conn);
+        return;
+    }
+    if (events & UV_WRITABLE) flush_queue(conn);
+    if (events & UV_READABLE) ame__conn_read(conn);
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
+}

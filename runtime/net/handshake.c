@@ -1,0 +1,211 @@
+/* handshake.c - both sides of a new connection prove that they know the job key. The messages are described in
+ * wire/frame.h.
+ *
+ * Everything is read in exactly the size that is expected next, so no byte of a frame is touched before the proof. A
+ * proof is BLAKE2b keyed with the job key over a word for the role, the HELLO and the ANSWER without its own proof
+ * field.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+enum { ANSWER_WITHOUT_PROOF = AME__ANSWER_SIZE - AME__PROOF_SIZE };
+
+static void make_proof(const struct ame__conn *conn, const char *role, unsigned char proof[AME__PROOF_SIZE])
+{
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, conn->net->key, AME__KEY_SIZE, AME__PROOF_SIZE);
+    crypto_generichash_update(&state, (const unsigned char *) role, strlen(role));
+    crypto_generichash_update(&state, conn->hello, AME__HELLO_SIZE);
+    crypto_generichash_update(&state, conn->answer, ANSWER_WITHOUT_PROOF);
+    crypto_generichash_final(&state, proof, AME__PROOF_SIZE);
+}
+
+/* A handshake message is smaller than any socket buffer, so what does not go out at once never will. */
+static bool send_all(struct ame__conn *conn, const unsigned char *bytes, size_t length)
+{
+    ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == (ssize_t) length) return true;
+    ame__conn_close(conn, AME_E_CONNECT, n < 0 ? strerror(errno) : "no room to send the handshake");
+    return false;
+}
+
+static void drop(struct ame__conn *conn, int code, const char *cause)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s: %s", conn->address, cause);
+    ame__log(net, DEBUG, "handshake failed: %s", text);
+    ame__conn_close(conn, code, text);
+}
+
+static void become_open(struct ame__conn *conn)
+{
+    conn->state = AME__CONN_OPEN;
+    conn->partial_length = 0;
+    ame__handshake_strangers(conn->net, -1);
+    ame__conn_watch(conn, UV_READABLE);
+    ame__log(net, DEBUG, "connection with rank %d at %s is open", conn->peer, conn->address);
+    conn->net->events->opened(conn);
+}
+
+static void greet(struct ame__conn *conn)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) || error) {
+        drop(conn, AME_E_CONNECT, strerror(error ? error : errno));
+        return;
+    }
+    struct ame__hello hello = {.version = AME__PROTOCOL_VERSION,
+                               .size = (uint32_t) conn->net->size,
+                               .from = (uint32_t) conn->net->rank,
+                               .to = (uint32_t) conn->peer,
+                               .window = conn->net->window};
+    randombytes_buf(hello.nonce, sizeof hello.nonce);
+    ame__hello_encode(conn->hello, &hello);
+    conn->state = AME__CONN_GREETING;
+    ame__conn_watch(conn, UV_READABLE);
+    send_all(conn, conn->hello, AME__HELLO_SIZE);
+}
+
+static void take_hello(struct ame__conn *conn)
+{
+    struct ame__hello hello;
+    struct ame__answer answer = {.version = AME__PROTOCOL_VERSION};
+    memcpy(conn->hello, conn->partial, AME__HELLO_SIZE);
+    if (!ame__hello_decode(conn->hello, &hello)) {
+        drop(conn, AME_E_PROTOCOL, "not a rank of this job (bad magic)");
+        return;
+    }
+    if (hello.version != AME__PROTOCOL_VERSION)
+        answer.refusal = AME__REFUSE_VERSION;
+    else
+        answer.refusal = conn->net->events->welcome(conn->net, &hello);
+    if (answer.refusal == AME__REFUSE_NONE) {
+        answer.window = conn->net->window;
+        randombytes_buf(answer.nonce, sizeof answer.nonce);
+        ame__answer_encode(conn->answer, &answer);
+        make_proof(conn, "AME acceptor", answer.proof);
+    }
+    ame__answer_encode(conn->answer, &answer);
+    if (!send_all(conn, conn->answer, AME__ANSWER_SIZE)) return;
+    if (answer.refusal != AME__REFUSE_NONE) {
+        drop(conn, AME_E_CONNECT, ame__refusal_text(answer.refusal));
+        return;
+    }
+    conn->peer = (int) hello.from;
+    conn->window = hello.window;
+    conn->state = AME__CONN_ANSWERED;
+}
+
+static void take_answer(struct ame__conn *conn)
+{
+    struct ame__answer answer;
+    unsigned char proof[AME__PROOF_SIZE];
+    char text[200];
+    memcpy(conn->answer, conn->partial, AME__ANSWER_SIZE);
+    if (!ame__answer_decode(conn->answer, &answer)) {
+        drop(conn, AME_E_PROTOCOL, "something else than a rank of this job listens there");
+    } else if (answer.refusal != AME__REFUSE_NONE) {
+        snprintf(text, sizeof text, "refused: %s (protocol version here %u, there %u)",
+                 ame__refusal_text(answer.refusal), AME__PROTOCOL_VERSION, answer.version);
+        drop(conn, answer.refusal == AME__REFUSE_VERSION ? AME_E_VERSION : AME_E_CONNECT, text);
+    } else {
+        make_proof(conn, "AME acceptor", proof);
+        if (sodium_memcmp(proof, answer.proof, sizeof proof)) {
+            drop(conn, AME_E_AUTH, "what listens there does not know the key of this job");
+            return;
+        }
+        make_proof(conn, "AME dialler", proof);
+        conn->window = answer.window;
+        if (send_all(conn, proof, sizeof proof)) become_open(conn);
+    }
+}
+
+static void take_confirm(struct ame__conn *conn)
+{
+    unsigned char proof[AME__PROOF_SIZE];
+    struct ame__hello hello;
+    make_proof(conn, "AME dialler", proof);
+    if (sodium_memcmp(proof, conn->partial, sizeof proof)) {
+        drop(conn, AME_E_AUTH, "does not know the key of this job");
+    } else if (!ame__hello_decode(conn->hello, &hello) ||
+               conn->net->events->welcome(conn->net, &hello) != AME__REFUSE_NONE) {
+        drop(conn, AME_E_CONNECT, "this connection exists already"); /* another one was faster */
+    } else {
+        become_open(conn);
+    }
+}
+
+static size_t expected_size(const struct ame__conn *conn)
+{
+    switch (conn->state) {
+    case AME__CONN_ACCEPTED: return AME__HELLO_SIZE;
+    case AME__CONN_ANSWERED: return AME__CONFIRM_SIZE;
+    case AME__CONN_GREETING: return AME__ANSWER_SIZE;
+    default: return 0;
+    }
+}
+
+void ame__handshake_read(struct ame__conn *conn)
+{
+    if (conn->state == AME__CONN_DIALLING) {
+        greet(conn);
+        return;
+    }
+    size_t expected = expected_size(conn);
+    if (!expected) return;
+    ssize_t n = recv(conn->fd, conn->partial + conn->partial_length, expected - conn->partial_length, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n <= 0) {
+        drop(conn, AME_E_CONNECT, n ? strerror(errno) : "closed by the other side during the handshake");
+        return;
+    }
+    conn->partial_length += (size_t) n;
+    if (conn->partial_length < expected) return;
+    conn->partial_length = 0;
+    switch (conn->state) {
+    case AME__CONN_ACCEPTED: take_hello(conn); break;
+    case AME__CONN_ANSWERED: take_confirm(conn); break;
+    case AME__CONN_GREETING: take_answer(conn); break;
+    default: break;
+    }
+}
+
+void ame__handshake_begin(struct ame__conn *conn)
+{
+    ame__handshake_strangers(conn->net, +1);
+    ame__conn_watch(conn, conn->state == AME__CONN_DIALLING ? UV_WRITABLE : UV_READABLE);
+}
+
+static void sweep(uv_timer_t *timer)
+{
+    struct ame__net *net = timer->data;
+    int64_t now = ame__now_ns();
+    ame__list_for_each(node, &net->conns)
+    {
+        struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
+        if (conn->state != AME__CONN_OPEN && conn->deadline < now)
+            drop(conn, AME_E_TIMEOUT, "no answer in time (a firewall, or a stopped process?)");
+    }
+}
+
+void ame__handshake_strangers(struct ame__net *net, int change)
+{
+    net->strangers += change;
+    if (net->strangers > 0 && !uv_is_active((uv_handle_t *) &net->sweeper)) {
+        uv_update_time(&net->loop);
+        uv_timer_start(&net->sweeper, sweep, 500, 500);
+    } else if (net->strangers == 0) {
+        uv_timer_stop(&net->sweeper);
+    }
+    net->changed = true;
+}

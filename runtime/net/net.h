@@ -1,0 +1,159 @@
+/* net.h - connections between ranks: the libuv loop, the listener, dialling, mutual proof of the job key, and one
+ * connection object with its send queue and its receiver that places payload straight into the buffer it is meant for.
+ *
+ * Who may call: everything here, struct members included, only under the engine's lock. There is one loop, and it is
+ * only run without waiting (ame__net_poll); whoever wants to sleep does so outside the lock on the descriptor that
+ * ame__net_fd gives. libuv adds new or changed watchers to the kernel's set only when the loop runs, so `changed` says
+ * that it must run once more before anybody sleeps or leaves the library.
+ *
+ * States of a connection (enum ame__conn_state):
+ *     DIALLING -> GREETING -> OPEN -> CLOSED      the side that dials: connect, HELLO sent, proof seen and given
+ *     ACCEPTED -> ANSWERED -> OPEN -> CLOSED      the side that listens: waiting for HELLO, for CONFIRM
+ * In every state but OPEN the other side is a stranger: limited in number, bytes and time, and dropped at debug level.
+ *
+ * Failure: a connection that breaks is closed after everything that had arrived has been read; the owner hears of it
+ * once, by `closed` (it was OPEN) or `dial_failed` (it never was). What was still queued is reported to its `done` with
+ * that code. The object is freed by the loop after it was closed.
+ */
+#ifndef AME_NET_NET_H
+#define AME_NET_NET_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "wire/frame.h"
+
+enum {
+    AME__STRANGERS_MAX = 256,    /* connections that have not proved the key yet, at the same time */
+    AME__HANDSHAKE_SECONDS = 10, /* time for a handshake */
+    AME__STAGE_SIZE = 64 << 10,  /* bytes read ahead where no payload is placed directly */
+    AME__LARGE_PAYLOAD =
+        8 << 10,          /* after a payload this long the next header is read alone, to place its payload directly */
+    AME__ADDRESS_MAX = 64 /* "127.0.0.1:65535" */
+};
+
+enum ame__conn_state {
+    AME__CONN_DIALLING,
+    AME__CONN_GREETING,
+    AME__CONN_ACCEPTED,
+    AME__CONN_ANSWERED,
+    AME__CONN_OPEN,
+    AME__CONN_CLOSED
+};
+
+struct ame__net;
+struct ame__conn;
+
+/* One frame on its way out. Belongs to whoever sends it until `done` is called. */
+struct ame__out {
+    struct ame__list link;
+    unsigned char header[AME__HEADER_SIZE];
+    const void *payload;
+    size_t length; /* of the payload */
+    size_t sent;   /* of header and payload together */
+    void (*done)(struct ame__out *out, int code, const char *text);
+};
+
+/* What the owner of the net is told. All are called under the lock, from ame__net_poll, ame__conn_read or
+ * ame__conn_send. */
+struct ame__net_events {
+    /* A dialler says that it is rank `from`: may it go on? Its proof comes later. */
+    enum ame__refusal (*welcome)(struct ame__net *net, const struct ame__hello *hello);
+    /* conn->peer has proved the key. */
+    void (*opened)(struct ame__conn *conn);
+    void (*dial_failed)(struct ame__conn *conn, int code, const char *text);
+    /* A header has arrived (conn->header): sets conn->sink and conn->sink_size for its payload; more than that is
+     * dropped. */
+    void (*frame_begin)(struct ame__conn *conn);
+    /* Its payload is complete. */
+    void (*frame_end)(struct ame__conn *conn);
+    void (*closed)(struct ame__conn *conn, int code, const char *text);
+    /* The send queue has become empty. */
+    void (*drained)(struct ame__conn *conn);
+};
+
+struct ame__conn {
+    struct ame__net *net;
+    struct ame__list link; /* in net->conns */
+    enum ame__conn_state state;
+    int fd;
+    uv_poll_t poll;
+    int watched; /* events given to uv_poll_start */
+    int peer;    /* rank of the other side; while it is a stranger, the one it should be (-1: not known) */
+    int64_t deadline;
+    uint64_t window; /* what the other side grants */
+    char address[AME__ADDRESS_MAX];
+
+    struct ame__list queue; /* struct ame__out, the first one may be partly sent */
+    size_t queued;          /* bytes in it */
+    bool send_broken;       /* a send failed: what is left to read is read, then the connection is closed */
+
+    struct ame__header header;
+    bool in_payload;
+    size_t payload_left;
+    unsigned char *sink; /* where the next payload byte goes */
+    size_t sink_size;    /* room there */
+    bool large;
+    bool paused;           /* by the owner: nothing is read */
+    size_t partial_length; /* of a handshake message or header */
+    unsigned char partial[AME__ANSWER_SIZE];
+    unsigned char hello[AME__HELLO_SIZE], answer[AME__ANSWER_SIZE]; /* the bytes of the handshake, for the proofs */
+
+    /* The engine's: what the frame that is arriving belongs to. */
+    int target_kind;
+    void *target;
+};
+
+struct ame__net {
+    uv_loop_t loop;
+    bool loop_open, changed;
+    int rank, size;
+    uint64_t window; /* granted to every other side */
+    unsigned char key[AME__KEY_SIZE];
+    const struct ame__net_events *events;
+    struct ame__list conns;
+    int strangers;
+    uv_timer_t sweeper; /* runs while there are strangers */
+    int listen_fd;
+    uv_poll_t listen_poll;
+    unsigned char *stage;
+};
+
+int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, const struct ame__net_events *events);
+/* Closes every connection without a word, and the loop; proves that no handle is left. */
+void ame__net_close(struct ame__net *net);
+/* Closes the descriptors only: for the child of a fork, which shares them with its parent. */
+void ame__net_abandon(struct ame__net *net);
+/* Listens on a port chosen by the system, loopback only, and writes the address; once it listens it just repeats it. */
+int ame__net_listen(struct ame__net *net, char address[AME__ADDRESS_MAX]);
+/* Begins to dial rank `peer`; `opened` or `dial_failed` follows. */
+int ame__net_dial(struct ame__net *net, int peer, const char *address, int64_t deadline, struct ame__conn **conn);
+/* Serves what is ready, without waiting. */
+void ame__net_poll(struct ame__net *net);
+/* The descriptor that becomes readable when ame__net_poll has work, and how long one may sleep at most (ms, -1: for
+ * ever). */
+int ame__net_fd(const struct ame__net *net);
+int ame__net_timeout(const struct ame__net *net);
+
+/* Sends a frame; `done` may be called before this returns. */
+void ame__conn_send(struct ame__conn *conn, struct ame__out *out);
+/* Sends a frame when the loop runs next, after what else is waiting. */
+void ame__conn_queue(struct ame__conn *conn, struct ame__out *out);
+/* Sends a frame whose payload (may be NULL) is copied if it cannot go out at once. */
+void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *header, const void *payload);
+/* Reads what has arrived. */
+void ame__conn_read(struct ame__conn *conn);
+void ame__conn_pause(struct ame__conn *conn, bool paused);
+/* Closes; tells `closed` or `dial_failed`. */
+void ame__conn_close(struct ame__conn *conn, int code, const char *text);
+
+/* conn.c for net.c and handshake.c */
+struct ame__conn *ame__conn_create(struct ame__net *net, int fd, enum ame__conn_state state, int peer);
+void ame__conn_watch(struct ame__conn *conn, int events);
+/* handshake.c for conn.c: reads and answers what belongs to the handshake. */
+void ame__handshake_begin(struct ame__conn *conn);
+void ame__handshake_read(struct ame__conn *conn);
+void ame__handshake_strangers(struct ame__net *net, int change);
+
+#endif
