@@ -124,7 +124,7 @@ static double report(size_t rank, const char *what, double start, double bytes)
 
 int main(int argc, char **argv)
 {
-    char *end = "";
+    char none[1] = "", *end = none;
     double wanted = argc > 1 ? strtod(argv[1], &end) : 100e6; /* 1e6 is understood as well as 1000000 */
     if (argc > 2 || *end || !(wanted >= 1 && wanted <= 1e12)) {
         fprintf(stderr, "usage: scatter_average [count]   (count: 1 to 1e12, default 100 million)\n");
