@@ -45,6 +45,7 @@
 
 #define CODE_TIMEOUT        124
 #define CODE_READER_GONE    (128 + SIGPIPE)
+#define PATIENCE_MS         7000 /* more than the daemon's own for what cannot be killed */
 #define ORPHANS_AGAIN_MS    20
 #define ORPHANS_PATIENCE_NS (5 * 1000000000ll)
 
@@ -80,7 +81,7 @@ struct front {
     int signal_count;
     uv_timer_t limit, orphans;
     uv_prepare_t prepare;
-    bool have_verdict;
+    bool have_verdict, signalled; /* signalled: the verdict came from outside */
     int code;
     char *message; /* NULL: nothing to say */
     char *stuck;
@@ -89,11 +90,37 @@ struct front {
 
 /* ---- verdict and end ----------------------------------------------------------------------------- */
 
+static void give_credit(struct front *front)
+{
+    struct host *host = &front->host;
+    if (host->owed < AME__OUTPUT_WINDOW / 4 || ame__output_queued(front->output) > AME__OUTPUT_WINDOW / 2) return;
+    ame__channel_send_number(&host->channel, AME__FRAME_CREDIT, AME__FRAME_ALL, host->owed);
+    host->owed = 0;
+}
+
 static void end_hosts(struct front *front, int signal, double grace)
 {
     if (!front->host.gone)
         ame__channel_send_numbers(&front->host.channel, AME__FRAME_END, AME__FRAME_ALL, (uint64_t) signal,
                                   (uint64_t) (grace * 1000));
+}
+
+/* The host daemon should have reported the end of everything by now. While output is blocked it cannot, because that
+ * would lose output; a user who sent a signal does not want to wait for it, though. */
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct front *front = timer->data;
+    bool blocked = ame__output_queued(front->output) != 0;
+    if (front->phase == DONE || front->host.gone) return;
+    if (blocked && front->signalled) {
+        ame__output_discard(front->output);
+        give_credit(front);
+    } else if (!blocked && front->host.pid > 0) {
+        ame__log(launcher, WARN, "the host daemon does not answer and is killed");
+        kill(front->host.pid, SIGKILL);
+        return;
+    }
+    uv_timer_start(timer, on_patience_over, PATIENCE_MS, 0);
 }
 
 /* The first call decides; see the head of the file. */
@@ -114,6 +141,7 @@ static void conclude(struct front *front, int code, int signal, const char *form
     if (front->phase != RUNNING) return;
     front->phase = ENDING;
     end_hosts(front, signal, front->plan->options->grace);
+    uv_timer_start(&front->limit, on_patience_over, (uint64_t) (front->plan->options->grace * 1000) + PATIENCE_MS, 0);
 }
 
 static char *rank_name(struct front *front, int rank)
@@ -164,7 +192,9 @@ static void judge_exit(struct front *front, int rank, int status)
 {
     char *name = rank_name(front, rank);
     enum ame__pmi_state state = ame__pmi_server_state(&front->pmi, rank);
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && front->plan->ranks[rank].direct_output)
+        conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
+    else if (WIFSIGNALED(status))
         conclude(front, 128 + WTERMSIG(status), SIGTERM, "%s was killed by signal %d (%s%s)%s", name, WTERMSIG(status),
                  strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front));
     else if (WEXITSTATUS(status))
@@ -234,7 +264,10 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
         conclude(front, front->pmi.abort_code, SIGTERM, "%s aborted the job with code %d", name, front->pmi.abort_code);
         free(name);
         break;
-    case AME__PMI_DROP: ame__pmi_server_break(&front->pmi, rank); break;
+    case AME__PMI_DROP:
+        ame__pmi_server_break(&front->pmi, rank);
+        ame__channel_send(channel, AME__FRAME_PMI_CLOSE, 0, (uint32_t) rank, NULL, 0);
+        break;
     }
 }
 
@@ -315,6 +348,7 @@ static bool start_host(struct front *front)
         ame__hostd_run(front->plan, front->inherited, pair[1]);
     }
     close(pair[1]);
+    ame__plan_release_input(front->plan);
     host->channel.fd = pair[0];
     host->channel.on_frame = on_frame;
     host->channel.on_closed = on_closed;
@@ -323,14 +357,6 @@ static bool start_host(struct front *front)
 }
 
 /* ---- loop ---------------------------------------------------------------------------------------- */
-
-static void give_credit(struct front *front)
-{
-    struct host *host = &front->host;
-    if (host->owed < AME__OUTPUT_WINDOW / 4 || ame__output_queued(front->output) > AME__OUTPUT_WINDOW / 2) return;
-    ame__channel_send_number(&host->channel, AME__FRAME_CREDIT, AME__FRAME_ALL, host->owed);
-    host->owed = 0;
-}
 
 /* Runs before the loop sleeps: what came in this turn is written at once. */
 static void on_prepare(uv_prepare_t *prepare)
@@ -384,10 +410,10 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGTERM:
     case SIGHUP:
     case SIGQUIT:
-        if (front->phase == DRAINING)
-            uv_stop(&front->loop); /* nobody reads the output, and the user does not want to wait for it */
-        else if (front->phase == ENDING && number == SIGINT)
-            end_hosts(front, SIGKILL, 0);
+        if (front->phase == ENDING && number == SIGINT) end_hosts(front, SIGKILL, 0);
+        if (front->phase >= DRAINING || (front->phase == ENDING && number == SIGINT))
+            ame__output_discard(front->output); /* if nobody reads it, the user does not want to wait for it */
+        front->signalled = true;
         conclude(front, 128 + number, number, "ended by signal %d (%s)", number, strsignal(number));
         break;
     case SIGTSTP:
@@ -486,6 +512,12 @@ static void print_verdict(const struct front *front)
     if (front->message && !options->quiet) fprintf(stderr, "ameexec: %s\n", front->message);
 }
 
+static int program_of(const void *owner, int rank)
+{
+    const struct ame__plan *plan = owner;
+    return plan->ranks[rank].app;
+}
+
 int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *inherited)
 {
     struct front *front = ame__xalloc(sizeof *front);
@@ -493,6 +525,8 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     front->inherited = inherited;
     front->ranks = ame__xalloc((size_t) plan->size * sizeof *front->ranks);
     ame__pmi_server_init(&front->pmi, plan->size, plan->job_id);
+    front->pmi.program_of = program_of;
+    front->pmi.owner = plan;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (!start_host(front)) {
         fprintf(stderr, "ameexec: cannot start the helper process: %s\n", strerror(errno));

@@ -176,6 +176,7 @@ static void on_start(uv_idle_t *idle)
     }
     if (hostd->started < hostd->plan->size) return;
     uv_idle_stop(idle);
+    ame__plan_release_input(hostd->plan);
     hostd->state = RUNNING;
     on_child(&hostd->on_child, SIGCHLD); /* all may have ended meanwhile */
 }
@@ -206,6 +207,9 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
         for (int i = 0; frame->rank == AME__FRAME_ALL && i < hostd->started; i++)
             if (hostd->tasks[i].pmi_waiting) ame__task_pmi_reply(&hostd->tasks[i], frame->payload, frame->length);
         if (task) ame__task_pmi_reply(task, frame->payload, frame->length);
+        break;
+    case AME__FRAME_PMI_CLOSE:
+        if (task) ame__task_pmi_close(task);
         break;
     case AME__FRAME_INPUT:
         if (task) ame__task_input(task, frame->payload, frame->length);

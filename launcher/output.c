@@ -345,6 +345,13 @@ void ame__output_flush(struct ame__output *output)
     for (size_t i = 0; i < output->file_count; i++) ame__sink_flush(output->files[i]);
 }
 
+void ame__output_discard(struct ame__output *output)
+{
+    ame__sink_discard(&output->out);
+    ame__sink_discard(&output->err);
+    for (size_t i = 0; i < output->file_count; i++) ame__sink_discard(output->files[i]);
+}
+
 bool ame__output_mid_line(const struct ame__output *output)
 {
     return output->err.last != '\n';

@@ -31,6 +31,8 @@ void ame__output_end_lines(struct ame__output *output);
 size_t ame__output_queued(const struct ame__output *output);
 /* Writes what can be written now. */
 void ame__output_flush(struct ame__output *output);
+/* Throws away what is queued and what will come. */
+void ame__output_discard(struct ame__output *output);
 /* True when the last byte written to standard error did not end a line. */
 bool ame__output_mid_line(const struct ame__output *output);
 /* Two steps: close, then run the loop until it has let go of the handles, then free. */

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,18 @@ static int make_streams(struct ame__plan *plan)
             place->input = isatty(STDIN_FILENO) ? AME__INPUT_PIPE : AME__INPUT_DIRECT;
     }
     return 0;
+}
+
+void ame__plan_release_input(const struct ame__plan *plan)
+{
+    for (int rank = 0; rank < plan->size; rank++) {
+        if (plan->ranks[rank].input != AME__INPUT_DIRECT) continue;
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0) return;
+        dup2(fd, STDIN_FILENO);
+        close(fd);
+        return;
+    }
 }
 
 /* ---- names and secrets --------------------------------------------------------------------------- */

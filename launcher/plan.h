@@ -43,6 +43,9 @@ int ame__plan_make(struct ame__plan *plan, const struct ame__options *options);
 /* The environment of a rank on this host; freed with ame__plan_env_free. */
 char **ame__plan_env(const struct ame__plan *plan, int rank);
 void ame__plan_env_free(char **env);
+/* Where a rank has ameexec's own standard input: lets go of it in this process, so that its writer sees the rank close
+ * it. */
+void ame__plan_release_input(const struct ame__plan *plan);
 void ame__plan_print(const struct ame__plan *plan);
 void ame__plan_report_bindings(const struct ame__plan *plan);
 void ame__plan_finish(struct ame__plan *plan);

@@ -40,6 +40,7 @@
     X(GONE, 0, 0, "nothing of the job is left on this host")                                                           \
     /* front to host daemon */                                                                                         \
     X(PMI_REPLY, 0, AME__PMI_LINE_MAX, "the answer to the rank's request; for all: to those in the barrier")           \
+    X(PMI_CLOSE, 0, 0, "the rank breaks the protocol; close its connection")                                           \
     X(INPUT, 1, AME__INPUT_WINDOW, "standard input for the rank")                                                      \
     X(INPUT_END, 0, 0, "no more standard input")                                                                       \
     X(CREDIT, 8, 8, "number of bytes of output that may be sent in addition")                                          \

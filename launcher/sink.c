@@ -85,10 +85,16 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     if (sink->on_progress) sink->on_progress(sink);
 }
 
-static void fail(struct ame__sink *sink, int error)
+void ame__sink_discard(struct ame__sink *sink)
 {
     sink->failed = true;
     ame__bytes_finish(&sink->queue);
+    if (sink->watched) uv_poll_stop(&sink->poll);
+}
+
+static void fail(struct ame__sink *sink, int error)
+{
+    ame__sink_discard(sink);
     if (sink->on_failure) sink->on_failure(sink, error);
 }
 

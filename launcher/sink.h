@@ -28,6 +28,7 @@ void ame__sink_open_fd(struct ame__sink *sink, uv_loop_t *loop, int fd);
 bool ame__sink_open_file(struct ame__sink *sink, uv_loop_t *loop, const char *path);
 void ame__sink_put(struct ame__sink *sink, const char *data, size_t length);
 void ame__sink_flush(struct ame__sink *sink);
+void ame__sink_discard(struct ame__sink *sink);
 void ame__sink_close(struct ame__sink *sink);
 
 #endif

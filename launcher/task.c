@@ -190,6 +190,11 @@ void ame__task_pmi_reply(struct ame__task *task, const char *text, size_t length
     pmi_progress(task);
 }
 
+void ame__task_pmi_close(struct ame__task *task)
+{
+    stream_close(&task->pmi);
+}
+
 /* ---- input --------------------------------------------------------------------------------------- */
 
 static void input_close(struct ame__task *task)

@@ -51,6 +51,7 @@ void ame__task_ended(struct ame__task *task, int status);
 /* Reads what the rank has written until there is no more now; false when credit ran out before. */
 bool ame__task_drain(struct ame__task *task);
 void ame__task_pmi_reply(struct ame__task *task, const char *text, size_t length);
+void ame__task_pmi_close(struct ame__task *task);
 void ame__task_input(struct ame__task *task, const char *data, size_t length);
 void ame__task_input_end(struct ame__task *task);
 void ame__task_window_size(struct ame__task *task, uint64_t rows, uint64_t columns);
