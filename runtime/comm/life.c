@@ -47,10 +47,11 @@ int ame_finalize(void)
     if (code == AME_E_STATE) return code;
     if (!code) ame__leave();
     atomic_store(&ame__engine.stage, AME__LEAVING);
-    code = ame__engine_close();
+    ame__engine_close();
     ame__comm_free_all();
+    ame__engine_free();
     ame__log_close();
-    return code;
+    return AME_OK;
 }
 
 int ame_initialized(void)

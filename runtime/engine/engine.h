@@ -209,6 +209,7 @@ int ame__peers_left(const struct ame_comm *comm);
 void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
 void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
 /* Hub: tells the others. */
+void ame__notice_ready(void);
 void ame__notice_left(int rank);
 void ame__notice_failed(int rank, const char *cause);
 void ame__notice_abort(int from, int code);
@@ -251,8 +252,10 @@ struct ame__engine {
     struct ame__conn *hub; /* connection to rank 0; NULL on rank 0 */
     int abort_code, abort_rank;
     bool aborted;
-    int absent; /* hub: ranks that have not left yet */
+    bool ready;            /* all ranks are connected to rank 0 */
+    int connected, absent; /* hub: connections opened, and closed, so far */
     uv_timer_t notice_timer;
+    bool timer_open;
     int *leavers; /* hub: finalized and not announced yet */
     int leaver_count;
     int paused_count;
@@ -268,8 +271,10 @@ extern struct ame__engine ame__engine;
 
 /* life.c */
 int ame__engine_open(void);
-/* Says goodbye to all, waits for their answer, closes everything. */
-int ame__engine_close(void);
+/* Says goodbye to all, waits for their answer, closes the net. */
+void ame__engine_close(void);
+/* Frees what is left; after the communicators have been freed. */
+void ame__engine_free(void);
 _Noreturn void ame__engine_abort(int code);
 
 /* progress.c */

@@ -276,6 +276,7 @@ static void end_control(struct ame__conn *conn, const unsigned char *payload)
     case AME__FRAME_LINK_NONE: ame__link_frame(conn, &header, payload); break;
     case AME__FRAME_BYE:
     case AME__FRAME_BYE_ACK:
+    case AME__FRAME_READY:
     case AME__FRAME_LEFT:
     case AME__FRAME_FAILED:
     case AME__FRAME_ABORT: ame__notice_frame(conn, &header, payload); break;

@@ -84,7 +84,7 @@ static int make_tables(struct ame__engine *engine)
     pthread_condattr_destroy(&monotonic);
     engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (engine->wake_fd < 0) return ame__fail_errno(errno, "rank %d: no eventfd", engine->rank);
-    uv_timer_init(&engine->net.loop, &engine->notice_timer);
+    engine->timer_open = uv_timer_init(&engine->net.loop, &engine->notice_timer) == 0;
     return AME_OK;
 }
 
@@ -146,10 +146,8 @@ static bool all_connected(void *arg)
 {
     struct ame__engine *engine = arg;
     if (ame__now_ns() > engine->boot.deadline) return true;
-    if (engine->rank != 0) return engine->hub || engine->peers[0].life != AME__ALIVE;
-    for (int rank = 1; rank < engine->size; rank++)
-        if (engine->peers[rank].path == AME__UNLINKED && engine->peers[rank].life == AME__ALIVE) return false;
-    return true;
+    if (engine->rank == 0) return engine->connected == engine->size - 1;
+    return engine->ready || engine->peers[0].life != AME__ALIVE;
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -162,13 +160,13 @@ static int check_connected(struct ame__engine *engine)
     double seconds = 0;
     (void) ame__var_number(AME__VAR_CONNECT_TIMEOUT, &seconds);
     if (engine->rank != 0) {
-        if (engine->hub) return AME_OK;
+        if (engine->ready) return AME_OK;
         if (engine->peers[0].life != AME__ALIVE)
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
                              "rank %d on %s cannot connect to rank 0: %s", engine->rank, engine->host,
                              engine->peers[0].cause);
-        return ame__fail(AME_E_TIMEOUT, "rank %d on %s got no connection to rank 0 in %g s (AME_CONNECT_TIMEOUT)",
-                         engine->rank, engine->host, seconds);
+        return ame__fail(AME_E_TIMEOUT, "rank %d on %s: %s in %g s (AME_CONNECT_TIMEOUT)", engine->rank, engine->host,
+                         engine->hub ? "not all ranks have connected to rank 0" : "no connection to rank 0", seconds);
     }
     int missing = 0, first = 0;
     for (int rank = engine->size - 1; rank > 0; rank--)
@@ -197,6 +195,7 @@ static int connect_star(struct ame__engine *engine)
     ame__wait_until(all_connected, engine, -1);
     uv_timer_stop(&engine->notice_timer);
     code = check_connected(engine);
+    if (!code && engine->rank == 0) ame__notice_ready();
     pthread_mutex_unlock(&engine->lock);
     return code;
 }
@@ -211,12 +210,16 @@ static void forked_child(void)
     if (engine->boot.fd >= 0) close(engine->boot.fd);
 }
 
-static void free_engine(struct ame__engine *engine)
+static void close_net(struct ame__engine *engine)
 {
-    if (engine->net.loop_open) {
-        if (engine->peers) uv_close((uv_handle_t *) &engine->notice_timer, NULL);
-        ame__net_close(&engine->net);
-    }
+    if (!engine->net.loop_open) return;
+    if (engine->timer_open) uv_close((uv_handle_t *) &engine->notice_timer, NULL);
+    ame__net_close(&engine->net);
+}
+
+void ame__engine_free(void)
+{
+    struct ame__engine *engine = &ame__engine;
     for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
         while (engine->contexts[bucket]) ame__context_destroy(engine->contexts[bucket]);
     for (struct ame__list *node; (node = ame__list_take(&engine->request_blocks));) free(node);
@@ -248,7 +251,8 @@ int ame__engine_open(void)
     if (!code && engine->size > 1) code = connect_star(engine);
     if (!code && engine->size > 1) code = ame__helper_start();
     if (code) {
-        free_engine(engine);
+        close_net(engine);
+        ame__engine_free();
         return code;
     }
     pthread_atfork(NULL, NULL, forked_child);
@@ -315,7 +319,7 @@ static void say_goodbye(struct ame__engine *engine)
     }
 }
 
-int ame__engine_close(void)
+void ame__engine_close(void)
 {
     struct ame__engine *engine = &ame__engine;
     if (engine->size > 1) {
@@ -326,8 +330,9 @@ int ame__engine_close(void)
     }
     atomic_store(&engine->stage, AME__ENDED);
     ame__boot_release(&engine->boot, true);
-    free_engine(engine);
-    return AME_OK;
+    pthread_mutex_lock(&engine->lock);
+    close_net(engine);
+    pthread_mutex_unlock(&engine->lock);
 }
 
 _Noreturn void ame__engine_abort(int code)

@@ -37,6 +37,12 @@ static void announce_leavers(uv_timer_t *timer)
     }
 }
 
+void ame__notice_ready(void)
+{
+    struct ame__header header = {.kind = AME__FRAME_READY};
+    for (int rank = 1; rank < ame__engine.size; rank++) tell(rank, &header, NULL);
+}
+
 void ame__notice_left(int rank)
 {
     struct ame__engine *engine = &ame__engine;
@@ -117,6 +123,10 @@ void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header,
         break;
     case AME__FRAME_BYE_ACK:
         engine->peers[conn->peer].bye_acked = true;
+        ame__wake();
+        break;
+    case AME__FRAME_READY:
+        if (from_hub) engine->ready = true;
         ame__wake();
         break;
     case AME__FRAME_LEFT:

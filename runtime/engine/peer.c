@@ -142,7 +142,8 @@ static void on_opened(struct ame__conn *conn)
     peer->window = conn->window;
     if (conn->peer == 0) ame__engine.hub = conn;
     settle(conn->peer, AME__DIRECT);
-    ame__wake(); /* ame_init counts the connections */
+    ame__engine.connected++;
+    ame__wake();
 }
 
 static void on_dial_failed(struct ame__conn *conn, int code, const char *text)

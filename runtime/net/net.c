@@ -40,7 +40,7 @@ int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, con
 void ame__net_close(struct ame__net *net)
 {
     if (!net->loop_open) return;
-    ame__list_for_each(node, &net->conns)
+    for (struct ame__list *node; (node = ame__list_first(&net->conns));)
         ame__conn_close(ame__container_of(node, struct ame__conn, link), AME_E_STATE, "ame_finalize");
     if (net->listen_fd >= 0) {
         uv_close((uv_handle_t *) &net->listen_poll, NULL);

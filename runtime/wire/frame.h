@@ -75,6 +75,7 @@ const char *ame__refusal_text(uint32_t refusal);
     X(DATA, AME__PAYLOAD_MAX, "bytes from `other` on of the message for request `id`")                                 \
     X(GONE, 0, "what request `id` waits for has been withdrawn by the sender")                                         \
     X(POISON, AME__CONTROL_MAX, "the collective call has failed at `src` with code -`id`; the payload says how")       \
+    X(READY, 0, "all ranks are connected to rank 0")                                                                   \
     X(CREDIT, 0, "`length` bytes that were sent ahead have been received by the program")                              \
     X(LINK_ASK, 0, "please offer me an address for a direct link")                                                     \
     X(LINK_OFFER, AME__CONTROL_MAX, "dial me there for a direct link; empty: none, use the relay")                     \
