@@ -57,6 +57,7 @@ static int run(const struct ame__options *options, struct ame__inherited *inheri
     int code = ame__plan_make(&plan, options);
     if (code) {
         fprintf(stderr, "ameexec: %s\n", ame__error_text());
+        ame__plan_finish(&plan);
         return code;
     }
     if (options->verbose) {
@@ -80,12 +81,16 @@ int main(int argc, char **argv)
     close_on_exec();
     prepare_process(&inherited);
     ame__log_open();
+    int code = 0;
     switch (ame__options_parse(argc, argv, &options)) {
-    case AME__PARSE_DONE: return fflush(stdout) ? 1 : 0;
-    case AME__PARSE_ERROR: fprintf(stderr, "ameexec: %s\n", ame__error_text()); return 1;
-    case AME__PARSE_RUN: break;
+    case AME__PARSE_DONE: break;
+    case AME__PARSE_ERROR:
+        fprintf(stderr, "ameexec: %s\n", ame__error_text());
+        code = 1;
+        break;
+    case AME__PARSE_RUN: code = run(&options, &inherited); break;
     }
-    int code = run(&options, &inherited);
+    ame__options_finish(&options);
     ame__log_close();
     return fflush(stdout) ? 1 : code;
 }

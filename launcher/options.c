@@ -420,6 +420,12 @@ static struct ame__app *new_app(struct ame__options *options)
     return app;
 }
 
+static void keep(struct ame__options *options, void *memory)
+{
+    options->kept = ame__xrealloc(options->kept, (options->kept_count + 1) * sizeof *options->kept);
+    options->kept[options->kept_count++] = memory;
+}
+
 static int read_configfile(struct parser *parser, char **values)
 {
     char *line = NULL;
@@ -431,7 +437,10 @@ static int read_configfile(struct parser *parser, char **values)
         return ame__fail(AME_E_CONFIG, "option %s: cannot read '%s': %s", parser->name, values[0], strerror(errno));
     while (rc == AME_OK && getline(&line, &size, file) >= 0) {
         int count;
-        char **words = split_words(ame__xstrdup(line), &count); /* kept: the programs' arguments point into it */
+        char *text = ame__xstrdup(line);
+        char **words = split_words(text, &count);
+        keep(parser->options, text);
+        keep(parser->options, words);
         if (count && parser->app->argc) parser->app = new_app(parser->options);
         if (count) rc = parse_words(parser, words, count);
     }
@@ -665,4 +674,32 @@ enum ame__parse_result ame__options_parse(int argc, char **argv, struct ame__opt
             return AME__PARSE_ERROR;
         }
     return AME__PARSE_RUN;
+}
+
+static void finish_settings(struct ame__settings *settings)
+{
+    for (size_t i = 0; i < settings->count; i++) {
+        free(settings->items[i].name);
+        free(settings->items[i].value);
+    }
+    free(settings->items);
+}
+
+void ame__options_finish(struct ame__options *options)
+{
+    for (size_t i = 0; i < options->app_count; i++) {
+        free(options->apps[i].directory);
+        finish_settings(&options->apps[i].env);
+    }
+    for (size_t i = 0; i < options->kept_count; i++) free(options->kept[i]);
+    free(options->apps);
+    free(options->kept);
+    finish_settings(&options->env);
+    free(options->env_list);
+    free(options->tag);
+    free(options->out_pattern);
+    free(options->err_pattern);
+    free(options->only);
+    free(options->ignored);
+    memset(options, 0, sizeof *options);
 }

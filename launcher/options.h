@@ -50,6 +50,8 @@ struct ame__options {
     int cpus_per_rank; /* pe=N; 0: not given */
     bool report_bindings;
     bool verbose, quiet, dry_run, print_exits;
+    void **kept; /* memory that the programs' arguments point into (-configfile) */
+    size_t kept_count;
     char *ignored; /* options accepted without effect, for -v */
 };
 
@@ -57,5 +59,7 @@ enum ame__parse_result { AME__PARSE_RUN, AME__PARSE_DONE, AME__PARSE_ERROR };
 
 /* Fills `options` from the command line. DONE: help or version was printed. ERROR: the error text says why. */
 enum ame__parse_result ame__options_parse(int argc, char **argv, struct ame__options *options);
+
+void ame__options_finish(struct ame__options *options);
 
 #endif

@@ -205,6 +205,7 @@ static void emit_tagged(struct ame__output *output, struct stream *stream, const
         ame__sink_put(sink, data, end ? end : length);
         stream->mid_line = !end;
         sink->line = end ? NULL : stream;
+        if (!end && data[length - 1] == '\r') stream->mid_line = false; /* the terminal overwrites the tag */
         data += end ? end : length;
         length -= end ? end : length;
     }

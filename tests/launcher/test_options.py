@@ -1,5 +1,6 @@
 """Options, environment, placement, several programs."""
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -65,6 +66,14 @@ def test_help_and_version(ameexec):
     assert job.code == 0 and job.err == "" and "--outfile-pattern" in job.out and "Placement" in job.out
     assert max(map(len, job.out.splitlines())) <= 120
     assert re.fullmatch(r"ameexec \(AME\) \d+\.\d+\.\d+\n", ameexec.run("-V").out)
+
+
+def test_manual_names_every_option(ameexec):
+    manual = (pathlib.Path(__file__).parents[2] / "docs" / "ameexec.1").read_text().replace("\\-", "-")
+    names = re.findall(r"(?<=[ ,])--?([a-zA-Z][a-z-]*)(?=[, ])", "\n".join(
+        line[:40] for line in ameexec.run("--help").out.splitlines() if line.startswith("  -")))
+    assert len(names) > 50
+    assert not [name for name in names if not re.search(rf"-{name}(?![a-z-])", manual)]
 
 
 def test_hostfile(ameexec, tmp_path):

@@ -52,6 +52,17 @@ def test_progress_bar(ameexec):
     assert job.out == "[0] 1%\r[0] 2%\r[0] 3%\r\n"
 
 
+def test_progress_bar_with_pauses(ameexec):
+    """Each part that ends with '\r' is shown after the holding time, and what overwrites it has its tag again."""
+    job = ameexec.run("-l", "-n", 1, *PY, r"""
+import sys, time
+for part in "1%\r", "2%\r", "3%\n":
+    sys.stdout.write(part); sys.stdout.flush(); time.sleep(0.2)
+""")
+    assert job.process.returncode == 0
+    assert job.out == "[0] 1%\r[0] 2%\r[0] 3%\n"
+
+
 def test_partial_line_appears(ameexec):
     """A prompt without newline is seen while the rank waits."""
     job = ameexec("-n", 2, *SHELL, "[ $AME_RANK = 0 ] && printf 'name? '; exec sleep 60")
@@ -201,7 +212,7 @@ def test_writer_sees_the_reader_leave(ameexec):
 def test_pty(ameexec):
     """Rank 1 has a terminal although ameexec has none; its output comes as it is."""
     job = ameexec.run("--pty", 1, "-n", 2, *PY, "import sys; print([f.isatty() for f in (sys.stdin, sys.stdout, sys.stderr)])")
-    assert sorted(job.out.replace("\r", "").splitlines()) == ["[False, False, False]", "[True, True, True]"]
+    assert "[True, True, True]" in job.out and "[False, False, False]" in job.out
 
 
 def test_pty_input(ameexec):

@@ -101,6 +101,15 @@ def test_signal_right_after_start(ameexec):
     assert job.code in (143, -signal.SIGTERM)
 
 
+def test_many_stubborn_ranks(ameexec):
+    """SIGTERM is ignored by all of 200 ranks; killing them takes no time once the grace is over."""
+    job = start(ameexec, "-grace", 0.2, "-n", 200, program=("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 60; done"),
+                ready=200)
+    job.process.terminate()
+    job.wait(limit=5)
+    assert job.code == 143
+
+
 def test_all_of_one_name_terminated(ameexec):
     """killall reaches front and helper alike."""
     job = start(ameexec, "-grace", 0.3)
