@@ -14,12 +14,12 @@ static int check_tag(int tag, bool any, const char *argument, const char *functi
 }
 
 static int prepare_send(struct ame_request *request, const void *buf, size_t length, int dest, int tag,
-                        const char *tag_name, ame_comm *comm, const char *function)
+                        const char *buf_name, const char *tag_name, ame_comm *comm, const char *function)
 {
     int code = ame__comm_check(comm, function);
     if (!code) code = ame__comm_check_rank(comm, dest, "dest", function);
     if (!code) code = check_tag(tag, false, tag_name, function);
-    if (!code) code = ame__check_buffer(buf, length, "buf", function);
+    if (!code) code = ame__check_buffer(buf, length, buf_name, function);
     if (code) return code;
     request->kind = AME__SEND;
     request->comm = comm;
@@ -37,12 +37,12 @@ static int check_source(int source, ame_comm *comm, const char *function)
 }
 
 static int prepare_recv(struct ame_request *request, void *buf, size_t capacity, int source, int tag,
-                        const char *tag_name, ame_comm *comm, const char *function)
+                        const char *buf_name, const char *tag_name, ame_comm *comm, const char *function)
 {
     int code = ame__comm_check(comm, function);
     if (!code) code = check_source(source, comm, function);
     if (!code) code = check_tag(tag, true, tag_name, function);
-    if (!code) code = ame__check_buffer(buf, capacity, "buf", function);
+    if (!code) code = ame__check_buffer(buf, capacity, buf_name, function);
     if (code) return code;
     request->kind = AME__RECV;
     request->comm = comm;
@@ -62,7 +62,7 @@ static int send_blocking(const void *buf, size_t length, int dest, int tag, ame_
     struct ame_request request = {.synchronous = synchronous};
     int code = ame__enter(function);
     if (code) return code;
-    code = prepare_send(&request, buf, length, dest, tag, "tag", comm, function);
+    code = prepare_send(&request, buf, length, dest, tag, "buf", "tag", comm, function);
     if (!code) {
         ame__send_start(&request);
         code = ame__finish(&request, function, NULL);
@@ -87,7 +87,7 @@ int ame_recv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, am
     struct ame_request request = {0};
     int code = ame__enter(function);
     if (code) return code;
-    code = prepare_recv(&request, buf, capacity, source, tag, "tag", comm, function);
+    code = prepare_recv(&request, buf, capacity, source, tag, "buf", "tag", comm, function);
     if (!code) {
         ame__recv_start(&request);
         code = ame__finish(&request, function, status);
@@ -109,8 +109,8 @@ int ame_sendrecv(const void *sendbuf, size_t sendlength, int dest, int sendtag, 
     struct ame_request both[2] = {0};
     int code = ame__enter(function);
     if (code) return code;
-    code = prepare_recv(&both[1], recvbuf, capacity, source, recvtag, "recvtag", comm, function);
-    if (!code) code = prepare_send(&both[0], sendbuf, sendlength, dest, sendtag, "sendtag", comm, function);
+    code = prepare_recv(&both[1], recvbuf, capacity, source, recvtag, "recvbuf", "recvtag", comm, function);
+    if (!code) code = prepare_send(&both[0], sendbuf, sendlength, dest, sendtag, "sendbuf", "sendtag", comm, function);
     if (!code) {
         ame__recv_start(&both[1]);
         ame__send_start(&both[0]);
@@ -162,7 +162,7 @@ static int send_nonblocking(const void *buf, size_t length, int dest, int tag, a
     int code = ame__enter(function);
     if (code) return code;
     code = check_handle(handle, function);
-    if (!code) code = prepare_send(&checked, buf, length, dest, tag, "tag", comm, function);
+    if (!code) code = prepare_send(&checked, buf, length, dest, tag, "buf", "tag", comm, function);
     if (!code && !(request = ame__request_create())) code = AME_E_NOMEM;
     if (!code) {
         *request = checked;
@@ -191,7 +191,7 @@ int ame_irecv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, a
     int code = ame__enter(function);
     if (code) return code;
     code = check_handle(handle, function);
-    if (!code) code = prepare_recv(&checked, buf, capacity, source, tag, "tag", comm, function);
+    if (!code) code = prepare_recv(&checked, buf, capacity, source, tag, "buf", "tag", comm, function);
     if (!code && !(request = ame__request_create())) code = AME_E_NOMEM;
     if (!code) {
         *request = checked;

@@ -62,7 +62,7 @@ struct ame_request {
     enum ame__request_phase phase;
     bool synchronous; /* send: completes when matched */
     bool out_busy;    /* `out` is with a connection: cannot complete yet */
-    bool pumping, pumped;
+    int *pump;        /* send_chunks is at it: where to tell what became of a frame */
     bool cancelled;
     int code;   /* the result */
     char *text; /* of a failure; malloc'ed */

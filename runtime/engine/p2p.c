@@ -156,29 +156,35 @@ void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t 
 
 /* ---- DATA ---------------------------------------------------------------------------------------- */
 
+enum pump { PUMP_QUEUED, PUMP_MORE, PUMP_ENDED };
+
 static void send_chunks(struct ame_request *request);
 
 static void chunk_sent(struct ame__out *out, int code, const char *text)
 {
     struct ame_request *request = ame__container_of(out, struct ame_request, out);
+    int *pump = request->pump;
     request->out_busy = false;
     request->moved += out->length;
+    if (pump) *pump = PUMP_ENDED;
     if (code || request->code) {
         ame__request_done(request, code ? code : request->code, text);
     } else if (request->moved == request->accepted) {
         ame__request_done(request, AME_OK, NULL);
-    } else if (request->pumping) {
-        request->pumped = true;
+    } else if (pump) {
+        *pump = PUMP_MORE;
     } else {
         send_chunks(request);
     }
 }
 
-/* Sends DATA frames as long as they go out at once, then leaves the next one in the queue of the connection. */
+/* Sends DATA frames as long as they go out at once, then leaves the next one in the queue of the connection. What
+ * became of a frame comes back through `pump`, because a request that has ended may be gone. */
 static void send_chunks(struct ame_request *request)
 {
     for (int chunk = 0;; chunk++) {
         size_t left = request->accepted - request->moved;
+        int pump = PUMP_QUEUED;
         struct ame__header header = header_for(request, AME__FRAME_DATA);
         header.length = left < AME__PAYLOAD_MAX ? left : AME__PAYLOAD_MAX;
         header.id = request->other;
@@ -192,17 +198,18 @@ static void send_chunks(struct ame_request *request)
             ame__conn_queue(ame__peer_route(request->peer), &request->out);
             return;
         }
-        request->pumping = true;
-        request->pumped = false;
+        request->pump = &pump;
         ame__conn_send(ame__peer_route(request->peer), &request->out);
-        request->pumping = false;
-        if (!request->pumped) return;
+        if (pump == PUMP_ENDED) return;
+        request->pump = NULL;
+        if (pump == PUMP_QUEUED) return;
     }
 }
 
 void ame__send_accepted(struct ame_request *request, uint64_t other, size_t accepted)
 {
-    ame__engine.peers[request->peer].announced--;
+    int peer = request->peer;
+    ame__engine.peers[peer].announced--;
     if (accepted == 0 || !ame__peer_route(request->peer)) {
         ame__request_done(request, AME_OK, NULL);
     } else {
@@ -211,7 +218,7 @@ void ame__send_accepted(struct ame_request *request, uint64_t other, size_t acce
         request->accepted = accepted;
         send_chunks(request);
     }
-    ame__send_held(request->peer);
+    ame__send_held(peer);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +55,12 @@ int ame__enter(const char *function)
 
 void ame__leave(void)
 {
-    if (ame__engine.net.changed) ame__net_poll(&ame__engine.net);
+    if (ame__engine.net.changed) {
+        char text[AME__ERROR_TEXT_MAX]; /* of this call's own failure; what the poll brings is not about this call */
+        strcpy(text, ame__error_text());
+        ame__net_poll(&ame__engine.net);
+        ame__error_adopt(AME_OK, text);
+    }
     unlock_engine(&ame__engine);
 }
 
