@@ -72,7 +72,7 @@ void ame__bytes_consume(struct ame__bytes *bytes, size_t size)
     bytes->start += size;
     if (bytes->start != bytes->end) return;
     bytes->start = bytes->end = 0;
-    if (bytes->capacity > 256 * 1024) ame__bytes_finish(bytes);
+    if (bytes->capacity > (size_t) 256 * 1024) ame__bytes_finish(bytes);
 }
 
 void ame__bytes_finish(struct ame__bytes *bytes)

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 
-#define READ_SIZE (256 * 1024)
+#define READ_SIZE ((size_t) 256 * 1024)
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 

@@ -230,7 +230,7 @@ static int set_output(struct parser *parser, char **values)
         return set_tag(parser, NULL);
     else if (!strncmp(values[0], "file=", 5))
         return set_both_patterns(parser, (char *[]){values[0] + 5});
-    else if (strcmp(values[0], "line"))
+    else if (strcmp(values[0], "line") != 0)
         return bad(parser, values[0], "one of raw, line, tag, file=PATTERN");
     return AME_OK;
 }
@@ -283,7 +283,7 @@ static int set_bind(struct parser *parser, char **values)
     struct ame__options *options = parser->options;
     size_t length = strcspn(values[0], ":");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strlen(names[i].name) != length || strncmp(values[0], names[i].name, length)) continue;
+        if (strlen(names[i].name) != length || strncmp(values[0], names[i].name, length) != 0) continue;
         options->bind = names[i].bind;
         options->bind_given = true;
         const char *rest = values[0] + length;
@@ -305,7 +305,7 @@ static int set_map(struct parser *parser, char **values)
 {
     for (const char *part = values[0]; part; part = strpbrk(part, ":,")) {
         if (*part == ':' || *part == ',') part++;
-        if (strncasecmp(part, "pe=", 3)) continue;
+        if (strncasecmp(part, "pe=", 3) != 0) continue;
         char *number = ame__xprintf("%.*s", (int) strcspn(part + 3, ":,"), part + 3);
         int rc = parse_int(parser, number, 1, 8192, &parser->options->cpus_per_rank);
         free(number);
@@ -645,7 +645,7 @@ static int parse_words(struct parser *parser, char **words, int count)
         } else if (!strcmp(words[i], "--") || words[i][0] != '-' || !words[i][1]) {
             i += !strcmp(words[i], "--");
             parser->app->argv = words + i;
-            while (i < count && strcmp(words[i], ":")) i++, parser->app->argc++;
+            for (; i < count && strcmp(words[i], ":") != 0; i++) parser->app->argc++;
         } else {
             int used = parse_option(parser, words + i, count - i);
             if (used == 0) return 1;

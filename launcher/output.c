@@ -135,7 +135,7 @@ static struct ame__sink *file_sink(struct ame__output *output, const char *patte
     }
     adopt(output, sink);
     sink->rank = rank;
-    output->files = ame__xrealloc(output->files, (output->file_count + 1) * sizeof *output->files);
+    output->files = ame__xrealloc(output->files, (output->file_count + 1) * sizeof(void *));
     output->files[output->file_count++] = sink;
     return sink;
 }

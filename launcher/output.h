@@ -24,7 +24,8 @@ struct ame__output *ame__output_create(uv_loop_t *loop, const struct ame__plan *
                                        const struct ame__output_events *events);
 /* The rank has a process id now; opens its files where their names hold %p. */
 void ame__output_started(struct ame__output *output, int rank, pid_t pid);
-void ame__output_feed(struct ame__output *output, int rank, unsigned stream, const char *data, size_t length);
+/* `number`: 1 standard output, 2 standard error. */
+void ame__output_feed(struct ame__output *output, int rank, unsigned number, const char *data, size_t length);
 /* Lets held parts of lines go and ends an unfinished tagged line. */
 void ame__output_end_lines(struct ame__output *output);
 /* Bytes taken and not written yet. */

@@ -283,7 +283,7 @@ static void print_environment(const struct ame__plan *plan, int rank)
         const char *old = getenv(key);
         if (!strcmp(key, "AME_AUTHKEY"))
             printf("    %s=(secret)\n", key);
-        else if (!old || strcmp(old, *item + name + 1))
+        else if (!old || strcmp(old, *item + name + 1) != 0)
             printf("    %s\n", *item);
         free(key);
     }

@@ -41,7 +41,8 @@ static struct ame__pmi_entry **find(const struct ame__pmi_server *server, struct
 {
     unsigned hash = hash_of(key);
     struct ame__pmi_entry **at = &server->buckets[hash % server->bucket_count];
-    while (*at && ((*at)->hash != hash || (*at)->key_length != key.length || memcmp((*at)->text, key.text, key.length)))
+    while (*at &&
+           ((*at)->hash != hash || (*at)->key_length != key.length || memcmp((*at)->text, key.text, key.length) != 0))
         at = &(*at)->next;
     return at;
 }
@@ -49,7 +50,7 @@ static struct ame__pmi_entry **find(const struct ame__pmi_server *server, struct
 static void grow(struct ame__pmi_server *server)
 {
     size_t count = 2 * server->bucket_count;
-    struct ame__pmi_entry **buckets = ame__xalloc(count * sizeof *buckets);
+    struct ame__pmi_entry **buckets = ame__xalloc(count * sizeof(void *));
     for (size_t i = 0; i < server->bucket_count; i++)
         for (struct ame__pmi_entry *entry = server->buckets[i], *next; entry; entry = next) {
             next = entry->next;
@@ -191,7 +192,9 @@ static enum ame__pmi_outcome do_unknown(struct request *request, struct span com
 enum ame__pmi_outcome ame__pmi_server_handle(struct ame__pmi_server *server, int rank, const char *line, size_t length,
                                              char reply[AME__PMI_REPLY_MAX], size_t *reply_length)
 {
-    struct request request = {server, rank, {line, length}, reply, reply_length};
+    struct request request = {.server = server, .rank = rank, .line = {line, length}};
+    request.reply = reply;
+    request.reply_length = reply_length;
     struct span command;
     char text[256];
     if (length >= 5 && !memcmp(line, "mcmd=", 5)) return AME__PMI_CONTINUE; /* many lines, the last one is endcmd */
@@ -238,7 +241,7 @@ void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *
     snprintf(server->name, sizeof server->name, "kvs_%s", name);
     server->states = ame__xalloc((size_t) size);
     server->bucket_count = 64;
-    server->buckets = ame__xalloc(server->bucket_count * sizeof *server->buckets);
+    server->buckets = ame__xalloc(server->bucket_count * sizeof(void *));
     int length = snprintf(mapping, sizeof mapping, "(vector,(0,1,%d))", size);
     put(server, (struct span){"PMI_process_mapping", 19}, (struct span){mapping, (size_t) length});
 }

@@ -1,8 +1,10 @@
 """Output, input, files and terminals."""
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -223,11 +225,10 @@ def test_pty_input(ameexec):
 def test_pty_under_a_terminal(ameexec):
     """Through a terminal: the mode is raw meanwhile and as before afterwards, and the size is handed on."""
     master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (33, 77))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 77, 0, 0))
     before = termios.tcgetattr(slave)
 
     def own():
-        import fcntl
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -256,7 +257,6 @@ def test_terminal_input_reaches_rank_0(ameexec):
     master, slave = pty.openpty()
 
     def own():
-        import fcntl
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -271,10 +271,9 @@ def test_background_job_is_not_stopped(ameexec):
     """A terminal on standard input that belongs to another group: ameexec runs on without reading it."""
     master, slave = pty.openpty()
     script = "import os,sys,signal,subprocess; signal.signal(signal.SIGTTOU, signal.SIG_IGN)\n" \
-             "p = subprocess.Popen(sys.argv[1:], process_group=0)\nprint('code', p.wait(), flush=True)"
+             "p = subprocess.Popen(sys.argv[1:], preexec_fn=os.setpgrp)\nprint('code', p.wait(), flush=True)"
 
     def own():
-        import fcntl
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
