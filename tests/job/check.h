@@ -15,6 +15,9 @@
 
 #include <ame.h>
 
+static int check_rank = -1; /* of this process in AME_COMM_WORLD, and their number; from check_begin on */
+static int check_size;
+
 /* Exit status of a program that cannot test its subject here; meson counts it as skipped. */
 enum { CHECK_SKIP = 77 };
 
@@ -28,7 +31,7 @@ __attribute__((format(printf, 3, 4), noreturn)) static void check_failed(const c
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fprintf(stderr, "rank %d: %s:%d: %s\n", ame_initialized() ? ame_comm_rank(AME_COMM_WORLD) : -1, file, line, text);
+    fprintf(stderr, "rank %d: %s:%d: %s\n", check_rank, file, line, text);
     fflush(stderr);
     ame_abort(1);
 }
@@ -136,8 +139,6 @@ CHECK_UNUSED static size_t check_differs(const void *buf, size_t length, uint64_
             if (check_buf[check_i] != (value))                                                                         \
                 check_failed(__FILE__, __LINE__, "%s: byte %zu has been written to", #buf, check_i);                   \
     } while (0)
-
-static int check_rank, check_size; /* of this process in AME_COMM_WORLD, after check_begin */
 
 /* Joins the job. */
 CHECK_UNUSED static void check_begin(void)
