@@ -38,6 +38,7 @@ struct stream {
     struct ame__list held;
     int64_t held_since;
     int rank;
+    char *tag;           /* once used, unless the time is part of it */
     bool pass, mid_line; /* mid_line: its tag stands already */
 };
 
@@ -62,6 +63,7 @@ static size_t expand(const struct ame__output *output, const char *pattern, int 
                      char *text, size_t size)
 {
     size_t used = 0;
+    *text = '\0';
     for (; *pattern && used + 1 < size; pattern++) {
         char piece[300] = {*pattern, '\0'};
         struct timespec now;
@@ -167,16 +169,14 @@ static bool listed(const char *list, int rank)
 
 /* ---- lines --------------------------------------------------------------------------------------- */
 
-/* Length of the first line of `data` with its end, or 0. */
-static size_t line_end(const char *data, size_t length, bool tagged)
+/* Length of the first tagged line of `data` with its end, or 0. */
+static size_t line_end(const char *data, size_t length)
 {
-    if (!tagged) {
-        const char *end = memchr(data, '\n', length);
-        return end ? (size_t) (end - data) + 1 : 0;
-    }
-    for (size_t i = 0; i < length; i++)
-        if (data[i] == '\n' || (data[i] == '\r' && i + 1 < length && data[i + 1] != '\n')) return i + 1;
-    return 0;
+    const char *newline = memchr(data, '\n', length);
+    size_t limit = newline ? (size_t) (newline - data) : length;
+    for (const char *at = data; (at = memchr(at, '\r', limit - (size_t) (at - data))); at++)
+        if (at + 1 < data + length && at[1] != '\n') return (size_t) (at - data) + 1;
+    return newline ? limit + 1 : 0;
 }
 
 /* Length of all complete lines of `data`. */
@@ -187,21 +187,32 @@ static size_t lines_end(const char *data, size_t length, bool tagged)
     return 0;
 }
 
+static void put_tag(struct ame__output *output, struct stream *stream)
+{
+    const char *pattern = output->plan->options->tag;
+    char tag[TAG_MAX];
+    if (!stream->tag) {
+        size_t size = expand(output, pattern, stream->rank, "%H:%M:%S", tag, sizeof tag);
+        ame__sink_put(stream->sink, tag, size);
+        if (!strstr(pattern, "%t")) stream->tag = ame__xstrdup(tag);
+    } else {
+        ame__sink_put(stream->sink, stream->tag, strlen(stream->tag));
+    }
+}
+
 static void emit_tagged(struct ame__output *output, struct stream *stream, const char *data, size_t length)
 {
     struct ame__sink *sink = stream->sink;
     while (length) {
         struct stream *other = sink->line;
-        char tag[TAG_MAX];
         if (other && other != stream) {
             ame__sink_put(sink, "\n", 1);
             other->mid_line = false;
         }
         if (!stream->mid_line) {
-            size_t size = expand(output, output->plan->options->tag, stream->rank, "%H:%M:%S", tag, sizeof tag);
-            ame__sink_put(sink, tag, size);
+            put_tag(output, stream);
         }
-        size_t end = line_end(data, length, true);
+        size_t end = line_end(data, length);
         ame__sink_put(sink, data, end ? end : length);
         stream->mid_line = !end;
         sink->line = end ? NULL : stream;
@@ -368,7 +379,10 @@ void ame__output_close(struct ame__output *output)
 
 void ame__output_free(struct ame__output *output)
 {
-    for (int i = 0; i < 2 * output->plan->size; i++) ame__bytes_finish(&output->streams[i].part);
+    for (int i = 0; i < 2 * output->plan->size; i++) {
+        ame__bytes_finish(&output->streams[i].part);
+        free(output->streams[i].tag);
+    }
     for (size_t i = 0; i < output->file_count; i++) free(output->files[i]);
     free(output->files);
     free(output->streams);

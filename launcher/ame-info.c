@@ -1,0 +1,261 @@
+/* ame-info.c - says what AME is here and why: version, how this process was started, addresses, settings; and, as a
+ * job, whether every rank can talk to every other (--check).
+ *
+ * It links libame as a whole and looks inside, so that what it prints is what the library does and no second opinion.
+ * It is the first thing to run when something does not work, so it must work when nothing else does: without --check it
+ * starts nothing and connects to nothing.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/vars.h"
+#include "engine/engine.h"
+
+enum { CHECK_BYTES = 64 << 10, CHECK_TURNS = 20 };
+
+/* ---- what is here -------------------------------------------------------------------------------- */
+
+static void print_version(void)
+{
+    printf("AME %s, protocol %u, built with %s, libuv %s (built against %s), libsodium %s\n", ame_version(),
+           AME__PROTOCOL_VERSION, AME__BUILD, uv_version_string(), AME__UV_VERSION, sodium_version_string());
+}
+
+static void print_ways(void)
+{
+    char why[AME__BOOT_WHY_MAX], several[AME__BOOT_WHY_MAX];
+    bool taken = false;
+    printf("\nWays of being started, in the order in which they are tried:\n");
+    for (const struct ame__boot_way *const *way = ame__boot_ways; *way; way++) {
+        bool chosen = (*way)->probe(why);
+        printf("  %-8s %-4s %s\n           %s\n", (*way)->name, chosen && !taken ? "YES" : "no", why, (*way)->text);
+        taken |= chosen;
+    }
+    if (!ame__boot_several(several))
+        printf("  No variable of a launcher says that this process is one of several.\n");
+    else
+        printf("  %s says that this process is one of several ranks.\n", several);
+}
+
+static void print_addresses(void)
+{
+    struct ifaddrs *all, *one;
+    char text[INET6_ADDRSTRLEN];
+    printf("\nAddresses of this host (used: 127.0.0.1, since all ranks of a job share a host):\n");
+    if (getifaddrs(&all)) {
+        printf("  cannot be listed: %s\n", strerror(errno));
+        return;
+    }
+    for (one = all; one; one = one->ifa_next) {
+        if (!one->ifa_addr) continue;
+        const void *address = NULL;
+        if (one->ifa_addr->sa_family == AF_INET)
+            address = &((struct sockaddr_in *) (void *) one->ifa_addr)->sin_addr;
+        else if (one->ifa_addr->sa_family == AF_INET6)
+            address = &((struct sockaddr_in6 *) (void *) one->ifa_addr)->sin6_addr;
+        if (!address || !inet_ntop(one->ifa_addr->sa_family, address, text, sizeof text)) continue;
+        printf("  %-10s %-40s %s%s\n", one->ifa_name, text, one->ifa_flags & IFF_UP ? "up" : "down",
+               strcmp(text, "127.0.0.1") ? "" : "  <- used");
+    }
+    freeifaddrs(all);
+}
+
+static void tell_unknown(const char *name, const char *nearest, void *arg)
+{
+    (void) arg;
+    if (nearest)
+        printf("  %s is set, but is not a variable of AME; maybe %s?\n", name, nearest);
+    else
+        printf("  %s is set, but is not a variable of AME\n", name);
+}
+
+static void print_variables(void)
+{
+    printf("\nVariables (* set in this environment):\n");
+    for (int group = AME__VAR_BY_USER; group <= AME__VAR_BY_LAUNCHER; group++) {
+        if (group == AME__VAR_BY_LAUNCHER) printf("  set by ameexec for its ranks:\n");
+        for (int var = 0; var < AME__VAR_COUNT; var++) {
+            const struct ame__var_info *info = &ame__var_table[var];
+            if ((int) info->group != group) continue;
+            bool set = ame__var_is_set(var);
+            const char *value = ame__var_text(var);
+            if (var == AME__VAR_AUTHKEY && set) value = "(secret)";
+            printf("%c %-22s = %-12s", set ? '*' : ' ', info->name, value && *value ? value : "-");
+            if (set && group == AME__VAR_BY_USER)
+                printf(" (default %s)", *info->default_text ? info->default_text : "-");
+            printf("\n      %s\n", info->help);
+        }
+    }
+    ame__vars_check_names(tell_unknown, NULL);
+}
+
+/* The list of variables in the language of manual pages; ame.7 is made from it. */
+static void print_manual(void)
+{
+    for (int var = 0; var < AME__VAR_COUNT; var++) {
+        const struct ame__var_info *info = &ame__var_table[var];
+        if (info->group == AME__VAR_BY_LAUNCHER && (var == 0 || ame__var_table[var - 1].group == AME__VAR_BY_USER))
+            printf(".SS Set by ameexec for its ranks\n");
+        printf(".TP\n.B %s\n", info->name);
+        for (const char *c = info->help; *c; c++) printf(*c == '-' ? "\\-" : "%c", *c);
+        if (info->group == AME__VAR_BY_USER)
+            printf(".\nDefault: %s%s%s.\n", *info->default_text ? "" : "none", info->default_text[0] == '-' ? "\\" : "",
+                   info->default_text);
+        else
+            printf(".\n");
+    }
+}
+
+/* ---- --check ------------------------------------------------------------------------------------- */
+
+static int failed(const char *what)
+{
+    fprintf(stderr, "ame-info --check: %s: %s\n", what, ame_last_error());
+    return -1;
+}
+
+struct findings {
+    double slowest; /* us, half round trip with the slowest partner */
+    int32_t partner, direct, relayed;
+};
+
+static void fill(unsigned char *bytes, int from, int to)
+{
+    for (int i = 0; i < CHECK_BYTES; i++) bytes[i] = (unsigned char) (i * 7 + from * 31 + to * 17);
+}
+
+/* Exchanges with the ranks at `distance` on both sides, checks every byte, times short messages. */
+static int exchange(int rank, int size, int distance, unsigned char *out, unsigned char *in, struct findings *findings)
+{
+    int right = (rank + distance) % size, left = (rank + size - distance) % size;
+    ame_status status;
+    fill(out, rank, right);
+    if (ame_sendrecv(out, CHECK_BYTES, right, distance, in, CHECK_BYTES, left, distance, AME_COMM_WORLD, &status))
+        return failed("exchange");
+    fill(out, left, rank);
+    if (status.length != CHECK_BYTES || memcmp(out, in, CHECK_BYTES)) {
+        fprintf(stderr, "ame-info --check: the message from rank %d to rank %d arrived changed\n", left, rank);
+        return -1;
+    }
+    double start = ame_wtime();
+    for (int turn = 0; turn < CHECK_TURNS; turn++)
+        if (ame_sendrecv(out, 8, right, 0, in, 8, left, 0, AME_COMM_WORLD, NULL)) return failed("exchange");
+    double time = (ame_wtime() - start) / CHECK_TURNS * 1e6;
+    if (time > findings->slowest) {
+        findings->slowest = time;
+        findings->partner = left;
+    }
+    if (ame__engine.peers[right].path == AME__RELAYED)
+        findings->relayed++;
+    else
+        findings->direct++;
+    return 0;
+}
+
+static void report(int size, const struct findings *all)
+{
+    int direct = 0, relayed = 0, worst = 0;
+    for (int rank = 0; rank < size; rank++) {
+        direct += all[rank].direct;
+        relayed += all[rank].relayed;
+        if (all[rank].slowest > all[worst].slowest) worst = rank;
+    }
+    printf("All %d ordered pairs of ranks exchanged messages: %d over direct links, %d through rank 0.\n",
+           size * (size - 1), direct, relayed);
+    if (size > 1)
+        printf("Slowest exchange of 8 bytes: %.1f us, rank %d with rank %d.\n", all[worst].slowest, worst,
+               all[worst].partner);
+    printf("OK\n");
+    fflush(stdout);
+}
+
+static int check_pairs(int rank, int size)
+{
+    struct findings mine = {0}, *all = calloc((size_t) size, sizeof *all);
+    unsigned char *out = malloc(CHECK_BYTES), *in = malloc(CHECK_BYTES);
+    int result = all && out && in ? 0 : -1;
+    for (int distance = 1; distance < size && !result; distance++)
+        result = exchange(rank, size, distance, out, in, &mine);
+    if (!result && ame_gather(&mine, sizeof mine, all, 0, AME_COMM_WORLD)) result = failed("gather");
+    if (!result && rank == 0) report(size, all);
+    free(all);
+    free(out);
+    free(in);
+    return result;
+}
+
+static int check(void)
+{
+    if (ame_init()) {
+        fprintf(stderr, "%s\n", ame_last_error());
+        return 1;
+    }
+    int rank = ame_comm_rank(AME_COMM_WORLD), size = ame_comm_size(AME_COMM_WORLD);
+    const struct ame__engine *engine = &ame__engine;
+    if (rank == 0) {
+        print_version();
+        printf("Started by: %s (%s)\n", engine->boot.way->name, engine->boot.why);
+        printf("Host %s, %d ranks, %d of them here; waiting: spins %.0f us%s, then sleeps\n", engine->host, size,
+               engine->boot.local_size, (double) engine->spin_ns / 1000, engine->crowded ? " and yields" : "");
+        if (size == 1) printf("One rank only. To check several: ameexec -np 4 ame-info --check\n");
+        fflush(stdout);
+    }
+    if (ame_barrier(AME_COMM_WORLD)) return failed("barrier") ? 1 : 0;
+    printf("Hello from rank %d of %d!\n", rank, size);
+    fflush(stdout);
+    int result = check_pairs(rank, size);
+    if (result) ame_abort(1);
+    if (ame_finalize()) return failed("finalize") ? 1 : 0;
+    return 0;
+}
+
+static void usage(FILE *file)
+{
+    fprintf(file,
+            "usage: ame-info [--check | --version | --help]\n"
+            "\n"
+            "Without an option: version, how this process was started and why, addresses, and every variable with\n"
+            "value, default and meaning.\n"
+            "\n"
+            "  -c, --check    as a job (ameexec -np 4 ame-info --check): each rank says hello, and every pair of\n"
+            "                 ranks exchanges messages\n"
+            "  -V, --version  the version\n"
+            "  -h, --help     this text\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"check", no_argument, NULL, 'c'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"manual", no_argument, NULL, 'm'}, /* for the build: makes ame.7 */
+                                            {NULL, 0, NULL, 0}};
+    int option = getopt_long(argc, argv, "cVh", options, NULL);
+    if (optind < argc && option != '?') {
+        fprintf(stderr, "ame-info: '%s' is not an option\n", argv[optind]);
+        option = '?';
+    }
+    switch (option) {
+    case 'c': return check();
+    case 'V': print_version(); return 0;
+    case 'm': print_manual(); return 0;
+    case 'h': usage(stdout); return 0;
+    case '?': usage(stderr); return 2;
+    default: break;
+    }
+    print_version();
+    print_ways();
+    print_addresses();
+    print_variables();
+    return 0;
+}
