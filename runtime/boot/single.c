@@ -11,30 +11,38 @@
 #include "base/error.h"
 #include "base/vars.h"
 
+/* May this process be a job of one rank? `why` says why or why not. */
+static bool may_be_alone(bool override, char why[AME__BOOT_WHY_MAX])
+{
+    char several[AME__BOOT_WHY_MAX];
+    if (!ame__boot_several(several))
+        snprintf(why, AME__BOOT_WHY_MAX, "no variable of a launcher says that there are other ranks");
+    else if (override)
+        snprintf(why, AME__BOOT_WHY_MAX, "AME_ALLOW_SINGLETON=1 overrides %.100s", several);
+    else if (ame__boot_inside_rank())
+        snprintf(why, AME__BOOT_WHY_MAX, "this is a subprocess of a rank, %.100s is not for it", several);
+    else {
+        snprintf(why, AME__BOOT_WHY_MAX, "%.100s says that there are other ranks: ame_init will refuse", several);
+        return false;
+    }
+    return true;
+}
+
 static bool probe(char why[AME__BOOT_WHY_MAX])
 {
-    snprintf(why, AME__BOOT_WHY_MAX, "no other way applies");
-    return true;
+    bool override = false;
+    (void) ame__var_flag(AME__VAR_ALLOW_SINGLETON, &override);
+    (void) may_be_alone(override, why);
+    return true; /* the last way: open words the refusal */
 }
 
 static int open_single(struct ame__boot *boot)
 {
     char several[AME__BOOT_WHY_MAX];
-    bool allowed;
-    int code = ame__var_flag(AME__VAR_ALLOW_SINGLETON, &allowed);
-    if (code) return code;
-    if (!ame__boot_several(several)) {
-        snprintf(boot->why, sizeof boot->why, "no variable of a launcher says that there are other ranks");
-        return AME_OK;
-    }
-    if (allowed) {
-        snprintf(boot->why, sizeof boot->why, "AME_ALLOW_SINGLETON=1 overrides %.100s", several);
-        return AME_OK;
-    }
-    if (ame__boot_inside_rank()) {
-        snprintf(boot->why, sizeof boot->why, "this is a subprocess of a rank, %.100s is not for it", several);
-        return AME_OK;
-    }
+    bool override;
+    int code = ame__var_flag(AME__VAR_ALLOW_SINGLETON, &override);
+    if (code || may_be_alone(override, boot->why)) return code;
+    (void) ame__boot_several(several);
     return ame__fail(
         AME_E_BOOT,
         "%s says that this process is one of several ranks, but no connection to their launcher was found "
