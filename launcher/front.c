@@ -11,6 +11,10 @@
  * follows from ending the others cannot change it. It is printed when nothing of the job is left and all output has
  * been written, so it is the last thing that the user sees.
  *
+ * Who was first? The kernel closes the connections of a dying rank before its parent can see it dead, so a rank that
+ * got an error from that may well exit first. libame says whom it blames before it gives such an error to the program;
+ * the verdict on a rank that blames another is held back for a moment (BLAME_MS) until the other one's end is known.
+ *
  * A host daemon that dies without GONE has been killed. Its ranks die with it (PR_SET_PDEATHSIG); what they had started
  * is inherited by the front, which is a subreaper too, and killed here in the same way (ORPHANS). The front itself
  * being killed is seen by the daemon. So no single death leaves anything behind.
@@ -45,6 +49,7 @@
 
 #define CODE_TIMEOUT        124
 #define CODE_READER_GONE    (128 + SIGPIPE)
+#define BLAME_MS            500
 #define PATIENCE_MS         7000 /* more than the daemon's own for what cannot be killed */
 #define ORPHANS_AGAIN_MS    20
 #define ORPHANS_PATIENCE_NS (5 * 1000000000ll)
@@ -55,6 +60,7 @@ struct rank {
     pid_t pid; /* 0: not started */
     bool ended;
     int status;
+    int blames; /* the rank whose failure it has met, or -1 */
     int64_t started_ns, ended_ns;
 };
 
@@ -79,7 +85,10 @@ struct front {
     struct ame__input input;
     uv_signal_t signals[SIGNALS];
     int signal_count;
-    uv_timer_t limit, orphans;
+    uv_timer_t limit, orphans, blame;
+    int suspect; /* its verdict is held back, or -1 */
+    int suspect_code;
+    char *suspect_message;
     uv_prepare_t prepare;
     bool have_verdict, signalled; /* signalled: the verdict came from outside */
     int code;
@@ -144,6 +153,35 @@ static void conclude(struct front *front, int code, int signal, const char *form
     uv_timer_start(&front->limit, on_patience_over, (uint64_t) (front->plan->options->grace * 1000) + PATIENCE_MS, 0);
 }
 
+static void on_blame_over(uv_timer_t *timer)
+{
+    struct front *front = timer->data;
+    if (front->suspect >= 0) conclude(front, front->suspect_code, SIGTERM, "%s", front->suspect_message);
+}
+
+/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet. */
+static void accuse(struct front *front, int rank, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void accuse(struct front *front, int rank, int code, const char *format, ...)
+{
+    int blames = front->ranks[rank].blames;
+    char *message = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&message, format, args) < 0) message = NULL;
+    va_end(args);
+    if (blames < 0 || blames == rank || front->ranks[blames].ended) {
+        conclude(front, code, SIGTERM, "%s", message ? message : "out of memory");
+    } else if (front->suspect < 0) {
+        front->suspect = rank;
+        front->suspect_code = code;
+        front->suspect_message = message;
+        uv_timer_start(&front->blame, on_blame_over, BLAME_MS, 0);
+        return;
+    }
+    free(message);
+}
+
 static char *rank_name(struct front *front, int rank)
 {
     return ame__xprintf("rank %d (host %s, pid %d)", rank, front->plan->host, (int) front->ranks[rank].pid);
@@ -195,15 +233,16 @@ static void judge_exit(struct front *front, int rank, int status)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && front->plan->ranks[rank].direct_output)
         conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
     else if (WIFSIGNALED(status))
-        conclude(front, 128 + WTERMSIG(status), SIGTERM, "%s was killed by signal %d (%s%s)%s", name, WTERMSIG(status),
-                 strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front));
+        accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s", name, WTERMSIG(status),
+               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front));
     else if (WEXITSTATUS(status))
-        conclude(front, WEXITSTATUS(status), SIGTERM, "%s exited with code %d%s", name, WEXITSTATUS(status),
-                 others(front));
+        accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status), others(front));
     else if (state == AME__PMI_JOINED || state == AME__PMI_WAITING)
-        conclude(front, 1, SIGTERM, "%s exited with 0 before it had finalized%s", name, others(front));
+        accuse(front, rank, 1, "%s exited with 0 before it had finalized%s", name, others(front));
     else if (state == AME__PMI_BROKEN)
-        conclude(front, 1, SIGTERM, "%s broke the PMI protocol%s", name, others(front));
+        accuse(front, rank, 1, "%s broke the PMI protocol%s", name, others(front));
+    else if (front->suspect >= 0 && front->ranks[front->suspect].blames == rank)
+        on_blame_over(&front->blame); /* this one has ended as it should */
     else
         check_barrier(front);
     free(name);
@@ -261,8 +300,12 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
     case AME__PMI_NO_REPLY: check_barrier(front); break;
     case AME__PMI_ABORT:
         name = rank_name(front, rank);
-        conclude(front, front->pmi.abort_code, SIGTERM, "%s aborted the job with code %d", name, front->pmi.abort_code);
+        accuse(front, rank, front->pmi.abort_code, "%s aborted the job with code %d", name, front->pmi.abort_code);
         free(name);
+        break;
+    case AME__PMI_BLAME:
+        if (front->ranks[rank].blames < 0) front->ranks[rank].blames = front->pmi.blamed;
+        ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0);
         break;
     case AME__PMI_DROP:
         ame__pmi_server_break(&front->pmi, rank);
@@ -450,8 +493,9 @@ static bool open_front(struct front *front)
     ame__channel_open(&front->host.channel, &front->loop, front->host.channel.fd);
     uv_timer_init(&front->loop, &front->limit);
     uv_timer_init(&front->loop, &front->orphans);
+    uv_timer_init(&front->loop, &front->blame);
     uv_prepare_init(&front->loop, &front->prepare);
-    front->limit.data = front->orphans.data = front->prepare.data = front;
+    front->limit.data = front->orphans.data = front->blame.data = front->prepare.data = front;
     uv_prepare_start(&front->prepare, on_prepare);
     if (front->plan->options->timeout > 0)
         uv_timer_start(&front->limit, on_limit, (uint64_t) (front->plan->options->timeout * 1000), 0);
@@ -471,6 +515,7 @@ static void close_front(struct front *front)
     ame__output_close(front->output);
     uv_close((uv_handle_t *) &front->limit, NULL);
     uv_close((uv_handle_t *) &front->orphans, NULL);
+    uv_close((uv_handle_t *) &front->blame, NULL);
     uv_close((uv_handle_t *) &front->prepare, NULL);
     for (int i = 0; i < front->signal_count; i++) uv_close((uv_handle_t *) &front->signals[i], NULL);
     uv_run(&front->loop, UV_RUN_DEFAULT);
@@ -479,6 +524,7 @@ static void close_front(struct front *front)
     ame__pmi_server_finish(&front->pmi);
     free(front->ranks);
     free(front->message);
+    free(front->suspect_message);
     free(front->stuck);
 }
 
@@ -524,6 +570,8 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     front->plan = plan;
     front->inherited = inherited;
     front->ranks = ame__xalloc((size_t) plan->size * sizeof *front->ranks);
+    front->suspect = -1;
+    for (int rank = 0; rank < plan->size; rank++) front->ranks[rank].blames = -1;
     ame__pmi_server_init(&front->pmi, plan->size, plan->job_id);
     front->pmi.program_of = program_of;
     front->pmi.owner = plan;

@@ -181,6 +181,20 @@ static enum ame__pmi_outcome do_abort(struct request *request)
     return AME__PMI_ABORT;
 }
 
+/* Not of PMI-1, only libame says it: an operation of this rank failed because another rank has. No reply. */
+static enum ame__pmi_outcome do_failed(struct request *request)
+{
+    struct span rank;
+    char text[16] = "";
+    if (!word(request->line, "rank", false, &rank) || !rank.length || rank.length >= sizeof text)
+        return AME__PMI_CONTINUE;
+    memcpy(text, rank.text, rank.length);
+    int number = atoi(text);
+    if (number < 0 || number >= request->server->size) return AME__PMI_CONTINUE;
+    request->server->blamed = number;
+    return AME__PMI_BLAME;
+}
+
 static enum ame__pmi_outcome do_unknown(struct request *request, struct span command)
 {
     char text[AME__PMI_REPLY_MAX];
@@ -206,6 +220,7 @@ enum ame__pmi_outcome ame__pmi_server_handle(struct ame__pmi_server *server, int
     if (is(command, "get")) return do_get(&request);
     if (is(command, "barrier_in")) return do_barrier(&request);
     if (is(command, "abort")) return do_abort(&request);
+    if (is(command, "ame_failed")) return do_failed(&request);
     if (is(command, "get_maxes")) {
         snprintf(text, sizeof text, "cmd=maxes kvsname_max=256 keylen_max=%d vallen_max=%d", AME__PMI_KEY_MAX,
                  AME__PMI_VALUE_MAX);

@@ -132,6 +132,11 @@ void ame__boot_close(struct ame__boot *boot)
     boot->fd = -1;
 }
 
+void ame__boot_blame(struct ame__boot *boot, int failed)
+{
+    if (boot->way && boot->way->blame) boot->way->blame(boot, failed);
+}
+
 void ame__boot_abort(struct ame__boot *boot, int code)
 {
     if (boot->way && boot->way->abort) boot->way->abort(boot, code);

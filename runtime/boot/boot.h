@@ -2,7 +2,8 @@
  *
  * The ways of being started are tried in the order of ame__boot_ways; the first whose probe says yes is taken, and each
  * says why it was or was not chosen. A way that was chosen and then fails is an error; nothing falls back silently to a
- * job of one rank. Only the thread that runs ame_init or ame_finalize calls this layer (ame__boot_abort: any thread).
+ * job of one rank. Only the thread that runs ame_init or ame_finalize calls this layer (ame__boot_blame: with the
+ * engine's lock; ame__boot_abort: any thread).
  *
  * Life: ame__boot_open -> put* -> fence -> get* -> (ame__boot_release: done with the exchange) -> ame__boot_close.
  */
@@ -39,6 +40,9 @@ struct ame__boot_way {
     int (*get)(struct ame__boot *boot, const char *key, char value[AME__BOOT_VALUE_MAX]);
     /* The exchange is over. `leaving` is true at ame_finalize and false right after the start. */
     void (*release)(struct ame__boot *boot, bool leaving);
+    /* Tells the launcher that an operation of this rank fails because rank `failed` has, so that it can name the first.
+     */
+    void (*blame)(struct ame__boot *boot, int failed);
     /* Asks the launcher to end the job; returns if it cannot. */
     void (*abort)(struct ame__boot *boot, int code);
 };
@@ -51,6 +55,7 @@ int ame__boot_fence(struct ame__boot *boot);
 int ame__boot_get(struct ame__boot *boot, const char *key, char value[AME__BOOT_VALUE_MAX]);
 void ame__boot_release(struct ame__boot *boot, bool leaving);
 void ame__boot_close(struct ame__boot *boot);
+void ame__boot_blame(struct ame__boot *boot, int failed);
 void ame__boot_abort(struct ame__boot *boot, int code);
 
 /* The first variable that says "there are N > 1 ranks", as "NAME=value" in `text`; false if none does. */

@@ -201,6 +201,14 @@ static void release(struct ame__boot *boot, bool leaving)
     ame__boot_close(boot);
 }
 
+static void blame(struct ame__boot *boot, int failed)
+{
+    char line[64];
+    int length = snprintf(line, sizeof line, "cmd=ame_failed rank=%d\n", failed);
+    /* An extension that only ameexec knows; the connection of any other launcher has been released. */
+    if (boot->fd >= 0) (void) send_line(boot, line, (size_t) length);
+}
+
 static void abort_job(struct ame__boot *boot, int code)
 {
     char line[64];
@@ -216,4 +224,5 @@ const struct ame__boot_way ame__boot_pmi1 = {.name = "pmi1",
                                              .fence = fence,
                                              .get = get,
                                              .release = release,
+                                             .blame = blame,
                                              .abort = abort_job};

@@ -35,7 +35,7 @@ struct ame__sched {
     unsigned round;
     int outstanding; /* messages of this round */
     bool advancing, no_memory;
-    int code;
+    int code, blame;
     char *text;
     struct memory *memory;
     struct ame_request *handle;
@@ -181,6 +181,7 @@ static void step_done(struct ame_request *request)
     struct ame__sched *sched = request->owner;
     if (request->code && !sched->code) {
         sched->code = request->code;
+        sched->blame = request->blame;
         sched->text = request->text;
         request->text = NULL;
         ame__log(coll, DEBUG, "call %d fails: %s", sched->tag, sched->text ? sched->text : "");
@@ -199,7 +200,8 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
     if (request->kind == AME__RECV) {
         ame__recv_start(request);
     } else if (sched->code) {
-        ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->text);
+        ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->blame,
+                         sched->text);
         ame__list_init(&request->link);
         ame__request_done(request, AME_OK, NULL);
     } else {
@@ -234,6 +236,7 @@ static void advance(struct ame__sched *sched)
     int code = sched->code;
     char *text = sched->text;
     sched->text = NULL;
+    handle->blame = sched->blame;
     destroy(sched);
     ame__request_done(handle, code, text);
     free(text);

@@ -12,8 +12,8 @@ int ame__check_buffer(const void *buffer, size_t length, const char *argument, c
 
 int ame__comm_world_create(void);
 void ame__comm_free_all(void);
-/* Makes a communicator of the ranks `world` (of the world; NULL: all), in which this rank is `rank`. */
-struct ame_comm *ame__comm_create(uint64_t lineage, int rank, int size, int *world);
+/* Makes a communicator of the ranks `members` (of the world; NULL: all), in which this rank is `rank`. */
+struct ame_comm *ame__comm_create(uint64_t lineage, int rank, int size, int *members);
 /* The lineage of a child: every member computes the same one without asking the others. */
 uint64_t ame__comm_child_lineage(struct ame_comm *parent, uint64_t color);
 

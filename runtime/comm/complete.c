@@ -35,6 +35,7 @@ void ame__fill_status(const struct ame_request *request, ame_status *status)
 int ame__take_result(const struct ame_request *request, const char *function)
 {
     if (request->code == AME_OK) return AME_OK;
+    if (request->blame) ame__peer_blamed(request->blame - 1);
     return ame__fail(request->code, "%s: %s", function, request->text ? request->text : ame_strerror(request->code));
 }
 

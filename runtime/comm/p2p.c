@@ -210,19 +210,20 @@ struct search {
     const struct ame_comm *comm;
     int source, tag; /* source: rank in the world or AME_ANY_SOURCE */
     struct ame_message *found;
-    int code; /* nothing can come any more */
+    int gone; /* nothing can come any more, because this rank of the world is gone; or -1 */
 };
 
 static bool search_once(void *arg)
 {
     struct search *search = arg;
+    search->gone = -1;
     search->found = ame__match_arrived(search->context, search->source, search->tag);
     if (search->found) return true;
     if (search->source == AME_ANY_SOURCE)
-        search->code = ame__peers_left(search->comm);
+        search->gone = ame__peers_left(search->comm);
     else if (search->source != ame__engine.rank && ame__engine.peers[search->source].life != AME__ALIVE)
-        search->code = ame__peer_error(search->source);
-    return search->code != AME_OK;
+        search->gone = search->source;
+    return search->gone >= 0;
 }
 
 /* The common part of the four probes. `take`: set the message aside; `wait`: until there is one. */
@@ -242,10 +243,12 @@ static int probe(int source, int tag, ame_comm *comm, bool wait, bool take, stru
             ame__wait_until(search_once, search, search->source == ame__engine.rank ? -1 : search->source);
         else
             ame__progress();
-        search->code = AME_OK;
         (void) search_once(search);
     }
-    if (search->code) return ame__error_prefix(search->code, "%s", function);
+    if (search->gone >= 0) {
+        ame__peer_blamed(search->gone);
+        return ame__error_prefix(ame__peer_error(search->gone), "%s", function);
+    }
     struct ame_message *message = search->found;
     if (!message) return AME_OK;
     if (status)

@@ -65,6 +65,7 @@ struct ame_request {
     int *pump;        /* send_chunks is at it: where to tell what became of a frame */
     bool cancelled;
     int code;   /* the result */
+    int blame;  /* of AME_E_PEER_...: the rank in the world whose end it is, plus 1; 0: none */
     char *text; /* of a failure; malloc'ed */
     void (*on_done)(struct ame_request *request);
     /* Set on a receive that takes only a message of exactly `length` bytes with the same `check`: words what is wrong.
@@ -92,8 +93,12 @@ struct ame_request {
 
 struct ame_request *ame__request_create(void); /* NULL: out of memory (with error text) */
 void ame__request_release(struct ame_request *request);
+/* Frees the memory of all requests, those the program has not completed included. */
+void ame__requests_free(void);
 /* Completes: `text` (may be NULL) is copied. */
 void ame__request_done(struct ame_request *request, int code, const char *text);
+/* Completes with the error that rank `rank` of the world is gone. */
+void ame__request_fail_peer(struct ame_request *request, int rank);
 static inline bool ame__request_is_done(const struct ame_request *request)
 {
     return request->phase == AME__DONE;
@@ -160,9 +165,10 @@ void ame__send_accepted(struct ame_request *request, uint64_t other, size_t acce
 /* Takes back a posted receive; false if it is not posted. */
 bool ame__recv_cancel(struct ame_request *request);
 /* The collective failed here: tells rank `peer`, which waits for a message. */
-void ame__send_poison(struct ame__context *context, int peer, int tag, uint64_t check, int code, const char *text);
+void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, int blame,
+                      const char *text);
 /* Sends what waits in peer->held as far as possible. */
-void ame__send_held(int peer);
+void ame__send_held(int rank);
 
 /* ---- arriving frames (frames.c) ------------------------------------------------------------------ */
 
@@ -184,7 +190,7 @@ struct ame__peer {
     struct ame__conn *conn; /* when DIRECT */
     enum ame__path path;
     enum ame__life life;
-    bool said_bye, bye_acked;
+    bool said_bye, bye_acked, blamed;
     struct ame__list held;
     uint64_t window; /* how much may be sent ahead */
     uint64_t ahead;  /* sent ahead and not yet received by the program there */
@@ -204,14 +210,16 @@ void ame__peer_control(int rank, enum ame__frame_kind kind, uint64_t length, uin
 void ame__peer_gone(int rank, enum ame__life life, const char *cause);
 /* The error of an operation with a peer that is not alive: sets the error text, returns the code. */
 int ame__peer_error(int rank);
-/* AME_OK while somebody in `comm` other than this rank could still send; else the error. */
+/* A rank of the world that is gone if nobody in `comm` other than this rank could still send; -1 if somebody could. */
 int ame__peers_left(const struct ame_comm *comm);
+/* An operation of the program fails because `rank` is gone: tells the launcher, once. */
+void ame__peer_blamed(int rank);
 void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
 void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
 /* Hub: tells the others. */
 void ame__notice_ready(void);
 void ame__notice_left(int rank);
-void ame__notice_failed(int rank, const char *cause);
+void ame__notice_failed(int failed, const char *cause);
 void ame__notice_abort(int from, int code);
 
 /* ---- the engine ---------------------------------------------------------------------------------- */
@@ -293,7 +301,7 @@ void ame__helper_stop(void);
 /* slots.c: names of requests on the wire, which a wrong or late answer cannot confuse with another request */
 int ame__slot_take(struct ame_request *request);
 void ame__slot_drop(struct ame_request *request);
-struct ame_request *ame__slot_find(uint64_t slot, int peer, enum ame__request_kind kind);
+struct ame_request *ame__slot_find(uint64_t name, int peer, enum ame__request_kind kind);
 
 /* What the engine needs to know of a communicator (comm.c sets it up). */
 struct ame_comm {

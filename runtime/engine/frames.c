@@ -173,6 +173,7 @@ static void take_gone(const struct ame__header *header)
     char text[160];
     struct ame_request *request = ame__slot_find(header->id, header->src, AME__RECV);
     if (!request) return;
+    request->blame = header->src + 1;
     snprintf(text, sizeof text, "rank %d has withdrawn the message (it finalized, or its call failed)", header->src);
     ame__request_done(request, AME_E_PEER_LEFT, text);
 }
@@ -312,16 +313,12 @@ void ame__frame_broken(struct ame__conn *conn)
     switch ((enum target) conn->target_kind) {
     case INTO_RECEIVE: {
         struct ame_request *request = target;
-        int code = ame__peer_error(request->source);
-        ame__request_done(request, code, ame__error_text());
+        ame__request_fail_peer(request, request->source);
         break;
     }
     case INTO_MESSAGE:
         ame__match_take(message);
-        if (message->claimed) {
-            int code = ame__peer_error(message->source);
-            ame__request_done(message->claimed, code, ame__error_text());
-        }
+        if (message->claimed) ame__request_fail_peer(message->claimed, message->source);
         free(message);
         break;
     case INTO_RELAY:

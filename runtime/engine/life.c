@@ -222,7 +222,7 @@ void ame__engine_free(void)
     struct ame__engine *engine = &ame__engine;
     for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
         while (engine->contexts[bucket]) ame__context_destroy(engine->contexts[bucket]);
-    for (struct ame__list *node; (node = ame__list_take(&engine->request_blocks));) free(node);
+    ame__requests_free();
     for (int rank = 0; engine->peers && rank < engine->size; rank++) free(engine->peers[rank].cause);
     free(engine->peers);
     free(engine->leavers);
@@ -339,6 +339,7 @@ _Noreturn void ame__engine_abort(int code)
 {
     struct ame__engine *engine = &ame__engine;
     if (code == 0) code = 1;
+    ame__boot_abort(&engine->boot, code); /* first, so that the launcher hears of it from nobody else before */
     if (atomic_load(&engine->stage) == AME__RUNNING) {
         /* The lock may be held by a thread that will not give it back; what matters is that the launcher hears of it.
          */
@@ -351,7 +352,6 @@ _Noreturn void ame__engine_abort(int code)
             sched_yield();
         }
     }
-    ame__boot_abort(&engine->boot, code);
     fflush(NULL);
     _exit(code & 0xff ? code & 0xff : 1);
 }

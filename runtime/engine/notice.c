@@ -31,7 +31,8 @@ static void announce_leavers(uv_timer_t *timer)
         static unsigned char bytes[AME__CONTROL_MAX]; /* too large for a stack; guarded by the lock */
         int count = engine->leaver_count < RANKS_MAX ? engine->leaver_count : RANKS_MAX;
         engine->leaver_count -= count;
-        for (int i = 0; i < count; i++) ame__put32(bytes + 4 * i, (uint32_t) engine->leavers[engine->leaver_count + i]);
+        for (int i = 0; i < count; i++)
+            ame__put32(bytes + 4 * (size_t) i, (uint32_t) engine->leavers[engine->leaver_count + i]);
         struct ame__header header = {.kind = AME__FRAME_LEFT, .length = 4 * (uint64_t) count};
         for (int rank = 1; rank < engine->size; rank++) tell(rank, &header, bytes);
     }

@@ -127,8 +127,7 @@ void ame__send_start(struct ame_request *request)
     }
     struct ame__peer *peer = &engine->peers[request->peer];
     if (peer->life != AME__ALIVE) {
-        int code = ame__peer_error(request->peer);
-        ame__request_done(request, code, ame__error_text());
+        ame__request_fail_peer(request, request->peer);
         return;
     }
     if (peer->path >= AME__DIRECT && ame__list_empty(&peer->held) && dispatch(peer, request)) return;
@@ -137,7 +136,8 @@ void ame__send_start(struct ame_request *request)
     if (peer->path == AME__UNLINKED) ame__peer_link(request->peer);
 }
 
-void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, const char *text)
+void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, int blame,
+                      const char *text)
 {
     struct ame__peer *peer = &ame__engine.peers[rank];
     if (rank == ame__engine.rank || peer->life != AME__ALIVE) return;
@@ -147,10 +147,11 @@ void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t 
                                  .src = ame__engine.rank,
                                  .dst = rank,
                                  .length = text ? strlen(text) : 0,
-                                 .id = (uint64_t) -code,
+                                 .id = (uint64_t) -code | (uint64_t) blame << 32,
                                  .other = check};
     /* Not behind peer->held: it must arrive although nothing else does, and only its tag matters. */
     struct ame__conn *route = ame__peer_route(rank);
+    if (!route) route = ame__engine.hub;
     if (route) ame__conn_send_copy(route, &header, text);
 }
 
@@ -295,8 +296,7 @@ void ame__message_drop(struct ame_message *message)
 static void take_rts(struct ame_request *request, struct ame_message *message)
 {
     if (ame__engine.peers[message->source].life != AME__ALIVE) {
-        int code = ame__peer_error(message->source);
-        ame__request_done(request, code, ame__error_text());
+        ame__request_fail_peer(request, message->source);
         free(message);
         return;
     }
@@ -324,7 +324,8 @@ void ame__recv_message(struct ame_request *request, struct ame_message *message)
     case AME__MESSAGE_LOCAL: take_local(request, message); break;
     case AME__MESSAGE_POISON:
         snprintf(text, sizeof text, "%.*s", (int) message->length, (const char *) message->data);
-        ame__request_done(request, -(int) message->sender_slot, text);
+        request->blame = (int) (message->sender_slot >> 32);
+        ame__request_done(request, -(int) (message->sender_slot & 0xff), text);
         free(message);
         break;
     }
@@ -340,13 +341,13 @@ void ame__recv_start(struct ame_request *request)
         ame__recv_message(request, message);
         return;
     }
-    int code = AME_OK;
+    int gone = -1;
     if (request->peer == AME_ANY_SOURCE)
-        code = ame__peers_left(request->comm);
+        gone = ame__peers_left(request->comm);
     else if (request->peer != engine->rank && engine->peers[request->peer].life != AME__ALIVE)
-        code = ame__peer_error(request->peer);
-    if (code)
-        ame__request_done(request, code, ame__error_text());
+        gone = request->peer;
+    if (gone >= 0)
+        ame__request_fail_peer(request, gone);
     else
         ame__match_post(request->context, request);
 }

@@ -226,31 +226,37 @@ int ame__peer_error(int rank)
 int ame__peers_left(const struct ame_comm *comm)
 {
     struct ame__engine *engine = &ame__engine;
-    int gone = -1;
-    if (comm->size == 1) return AME_OK; /* another thread of this rank may send */
+    int gone = -1; /* in a communicator of one rank another thread of this rank may send */
     for (int rank = 0; rank < comm->size; rank++) {
         int world = ame__comm_to_world(comm, rank);
         if (world == engine->rank) continue;
-        if (engine->peers[world].life == AME__ALIVE) return AME_OK;
-        gone = world;
+        if (engine->peers[world].life == AME__ALIVE) return -1;
+        /* Of several, the one that failed is worth telling. */
+        if (gone < 0 || engine->peers[world].life == AME__FAILED) gone = world;
     }
-    int code = ame__peer_error(gone);
-    return ame__error_prefix(code, "no other rank of the communicator is left that could send");
+    return gone;
 }
 
-static void fail_list(struct ame__list *list, int code, const char *text)
+void ame__peer_blamed(int rank)
+{
+    struct ame__peer *peer = &ame__engine.peers[rank];
+    if (!peer->blamed) ame__boot_blame(&ame__engine.boot, rank);
+    peer->blamed = true;
+}
+
+static void fail_list(struct ame__list *list, int rank)
 {
     for (struct ame__list *node; (node = ame__list_take(list));)
-        ame__request_done(ame__container_of(node, struct ame_request, link), code, text);
+        ame__request_fail_peer(ame__container_of(node, struct ame_request, link), rank);
 }
 
-static void fail_slots(int rank, int code, const char *text)
+static void fail_slots(int rank)
 {
     struct ame__engine *engine = &ame__engine;
     for (uint32_t index = 1; index < engine->slot_count; index++) {
         struct ame_request *request = engine->slots[index].request;
         if (request && (request->kind == AME__SEND ? request->peer : request->source) == rank)
-            ame__request_done(request, code, text);
+            ame__request_fail_peer(request, rank);
     }
 }
 
@@ -259,8 +265,8 @@ static void fail_any_source(struct ame__context *context)
     ame__list_for_each(node, &context->any_posted)
     {
         struct ame_request *request = ame__container_of(node, struct ame_request, link);
-        int code = ame__peers_left(request->comm);
-        if (code) ame__request_done(request, code, ame__error_text());
+        int gone = ame__peers_left(request->comm);
+        if (gone >= 0) ame__request_fail_peer(request, gone);
     }
 }
 
@@ -268,7 +274,6 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause)
 {
     struct ame__engine *engine = &ame__engine;
     struct ame__peer *peer = &engine->peers[rank];
-    char text[AME__ERROR_TEXT_MAX];
     if (rank == engine->rank || peer->life != AME__ALIVE) return;
     if (peer->path == AME__DIRECT && peer->conn && life == AME__FAILED) {
         /* The hub knows first. What this rank had sent on the link is here already; the link's end tells the rest. */
@@ -280,13 +285,11 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause)
     peer->life = life;
     peer->cause = cause ? strdup(cause) : NULL;
     ame__log(engine, DEBUG, "rank %d is gone: %s", rank, cause ? cause : "finalized");
-    int code = ame__peer_error(rank);
-    snprintf(text, sizeof text, "%s", ame__error_text());
-    fail_list(&peer->held, code, text);
-    fail_slots(rank, code, text);
+    fail_list(&peer->held, rank);
+    fail_slots(rank);
     for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
         for (struct ame__context *context = engine->contexts[bucket]; context; context = context->next) {
-            if (context->lanes[rank].posted.next) fail_list(&context->lanes[rank].posted, code, text);
+            if (context->lanes[rank].posted.next) fail_list(&context->lanes[rank].posted, rank);
             fail_any_source(context);
         }
     ame__wake();

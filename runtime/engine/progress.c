@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -199,7 +198,6 @@ static void *helper_main(void *arg)
 {
     struct ame__engine *engine = arg;
     uint64_t seen = 0;
-    prctl(PR_SET_NAME, AME__BOOT_THREAD_NAME);
     lock_engine(engine);
     while (!engine->helper_stop) {
         if (engine->driving) {
@@ -228,6 +226,7 @@ int ame__helper_start(void)
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error) return ame__fail_errno(error, "rank %d: the helper thread cannot be started", engine->rank);
+    pthread_setname_np(engine->helper, AME__BOOT_THREAD_NAME); /* from here, so that it has it when ame_init returns */
     engine->helper_started = true;
     return AME_OK;
 }

@@ -63,6 +63,22 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
     ame__wake();
 }
 
+void ame__requests_free(void)
+{
+    for (struct ame__list *node; (node = ame__list_take(&ame__engine.request_blocks));) {
+        struct request_block *block = ame__container_of(node, struct request_block, link);
+        for (int i = 0; i < REQUESTS_PER_BLOCK; i++) free(block->requests[i].text);
+        free(block);
+    }
+}
+
+void ame__request_fail_peer(struct ame_request *request, int rank)
+{
+    int code = ame__peer_error(rank);
+    if (request->code == AME_OK) request->blame = rank + 1;
+    ame__request_done(request, code, ame__error_text());
+}
+
 int ame__slot_take(struct ame_request *request)
 {
     struct ame__engine *engine = &ame__engine;

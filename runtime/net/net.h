@@ -127,8 +127,8 @@ void ame__net_close(struct ame__net *net);
 void ame__net_abandon(struct ame__net *net);
 /* Listens on a port chosen by the system, loopback only, and writes the address; once it listens it just repeats it. */
 int ame__net_listen(struct ame__net *net, char address[AME__ADDRESS_MAX]);
-/* Begins to dial rank `peer`; `opened` or `dial_failed` follows. */
-int ame__net_dial(struct ame__net *net, int peer, const char *address, int64_t deadline, struct ame__conn **conn);
+/* Begins to dial rank `peer` at the address `text`; `opened` or `dial_failed` follows. */
+int ame__net_dial(struct ame__net *net, int peer, const char *text, int64_t deadline, struct ame__conn **result);
 /* Serves what is ready, without waiting. */
 void ame__net_poll(struct ame__net *net);
 /* The descriptor that becomes readable when ame__net_poll has work, and how long one may sleep at most (ms, -1: for

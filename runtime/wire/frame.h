@@ -74,7 +74,7 @@ const char *ame__refusal_text(uint32_t refusal);
     X(CTS, 0, "send request `id`: `length` bytes (0: it is not wanted) to request `other` here")                       \
     X(DATA, AME__PAYLOAD_MAX, "bytes from `other` on of the message for request `id`")                                 \
     X(GONE, 0, "what request `id` waits for has been withdrawn by the sender")                                         \
-    X(POISON, AME__CONTROL_MAX, "the collective call has failed at `src` with code -`id`; the payload says how")       \
+    X(POISON, AME__CONTROL_MAX, "the collective call failed at `src`: code -`id`, blame `id` >> 32; payload: text")    \
     X(READY, 0, "all ranks are connected to rank 0")                                                                   \
     X(CREDIT, 0, "`length` bytes that were sent ahead have been received by the program")                              \
     X(LINK_ASK, 0, "please offer me an address for a direct link")                                                     \
