@@ -7,9 +7,12 @@
  * spinning, then asleep in poll() without the lock. Others that wait are followers, asleep on `progressed`, which is
  * signalled when a request completes or the driver goes. While nobody waits inside the library the helper thread
  * watches the connections, so that messages, link set-up and notices are served while the program computes. It is in
- * one of three states: PARKED    a driver is there: asleep until the driver leaves TICKING   calls come and go: looks
- * again after AME__TICK_MS, so that a short call never has to wake it WATCHING  no call for a whole tick: asleep in
- * poll() on the connections
+ * one of three states:
+ *     TICKING   calls come and go: looks again after a while, at first AME__TICK_MS_LEAST, then ever longer, so that
+ *               it does not get in the way of a program that communicates; it takes over at the latest after as long
+ *               as the program had been communicating
+ *     WATCHING  no call for a whole tick: asleep in poll() on the connections
+ *     PARKED    a driver sleeps: asleep until the driver leaves
  *
  * Messages. Up to the eager limit a message is sent at once, as long as the receiver's program is not more than the
  * window behind (peer->ahead); otherwise RTS is sent and the data follows the CTS that tells that a receive has
@@ -33,7 +36,8 @@
 #include "net/net.h"
 
 enum {
-    AME__TICK_MS = 5,
+    AME__TICK_MS_LEAST = 5, /* of the helper thread */
+    AME__TICK_MS_MOST = 80,
     AME__NOTICE_MS = 20,            /* ranks that finalize within this time are announced together */
     AME__ANNOUNCED_MAX = 1 << 16,   /* RTS to one rank that no receive has matched yet */
     AME__MESSAGE_COST = 128,        /* what a stored message costs beside its bytes */
@@ -144,7 +148,8 @@ struct ame__context {
 /* The context with this id, made if need be (a message can be here before the communicator); NULL: out of memory. */
 struct ame__context *ame__context_get(uint64_t id);
 void ame__context_destroy(struct ame__context *context);
-/* Takes the oldest posted receive that matches, or NULL. */
+/* The oldest posted receive that matches, or NULL; and the same, taken. */
+struct ame_request *ame__match_peek(struct ame__context *context, int source, int tag);
 struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag);
 /* The oldest arrived message that matches, not taken; or NULL. */
 struct ame_message *ame__match_arrived(struct ame__context *context, int source, int tag);
@@ -174,6 +179,7 @@ void ame__send_held(int rank);
 
 void ame__frame_begin(struct ame__conn *conn);
 void ame__frame_end(struct ame__conn *conn);
+unsigned char *ame__frame_guess(struct ame__conn *conn);
 /* The connection closed with a frame half here. */
 void ame__frame_broken(struct ame__conn *conn);
 /* A message has been received by the program: its bytes may be sent ahead again. */

@@ -265,6 +265,16 @@ void ame__frame_begin(struct ame__conn *conn)
     }
 }
 
+/* The receive that would match a message like the last long one, if it has room for it. */
+unsigned char *ame__frame_guess(struct ame__conn *conn)
+{
+    const struct ame__header *last = &conn->last_long;
+    if (last->kind != AME__FRAME_EAGER || last->dst != ame__engine.rank) return NULL;
+    struct ame__context *context = ame__context_get(last->context);
+    struct ame_request *request = context ? ame__match_peek(context, last->src, last->tag) : NULL;
+    return request && request->length >= last->length ? request->buffer : NULL;
+}
+
 static void end_control(struct ame__conn *conn, const unsigned char *payload)
 {
     const struct ame__header header = conn->header;

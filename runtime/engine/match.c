@@ -72,13 +72,19 @@ static struct ame_request *first_posted(struct ame__list *list, int tag)
     return NULL;
 }
 
-struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag)
+struct ame_request *ame__match_peek(struct ame__context *context, int source, int tag)
 {
     struct ame_request *request = first_posted(&lane_of(context, source)->posted, tag);
     if (!ame__list_empty(&context->any_posted)) {
         struct ame_request *any = first_posted(&context->any_posted, tag);
         if (any && (!request || any->stamp < request->stamp)) request = any;
     }
+    return request;
+}
+
+struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag)
+{
+    struct ame_request *request = ame__match_peek(context, source, tag);
     if (request) ame__list_remove(&request->link);
     return request;
 }

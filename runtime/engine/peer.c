@@ -207,6 +207,7 @@ const struct ame__net_events ame__peer_events = {.welcome = on_welcome,
                                                  .opened = on_opened,
                                                  .dial_failed = on_dial_failed,
                                                  .frame_begin = ame__frame_begin,
+                                                 .frame_guess = ame__frame_guess,
                                                  .frame_end = ame__frame_end,
                                                  .closed = on_closed,
                                                  .drained = on_drained};

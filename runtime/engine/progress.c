@@ -14,7 +14,7 @@
 #include "base/log.h"
 
 enum {
-    POLL_EVERY = 16, /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
+    POLL_EVERY = 64, /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
     YIELDS_MOST = 50 /* while another thread waits for the lock */
 };
 
@@ -103,10 +103,12 @@ static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, i
     int64_t end = engine->spin_ns ? ame__now_ns() + engine->spin_ns : 0;
     for (unsigned turn = 1;; turn++) {
         struct ame__conn *conn = hint >= 0 ? ame__peer_route(hint) : NULL;
-        if (conn && turn % POLL_EVERY)
+        if (conn && turn % POLL_EVERY) {
+            if (!ame__list_empty(&conn->queue)) ame__conn_flush(conn);
             ame__conn_read(conn);
-        else
+        } else {
             ame__net_poll(&engine->net);
+        }
         if (ready(arg)) return true;
         let_others(engine);
         if (ready(arg)) return true;
@@ -167,16 +169,13 @@ static void park(struct ame__engine *engine)
     pthread_cond_wait(&engine->helper_wake, &engine->lock);
 }
 
-static void tick(struct ame__engine *engine)
+static void tick(struct ame__engine *engine, int64_t ms)
 {
     struct timespec until;
     engine->helper_state = AME__TICKING;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += AME__TICK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    int64_t end = ame__now_ns() + ms * 1000000;
+    until.tv_sec = (time_t) (end / 1000000000);
+    until.tv_nsec = (long) (end % 1000000000);
     pthread_cond_timedwait(&engine->helper_wake, &engine->lock, &until);
 }
 
@@ -198,15 +197,18 @@ static void *helper_main(void *arg)
 {
     struct ame__engine *engine = arg;
     uint64_t seen = 0;
+    int64_t ms = AME__TICK_MS_LEAST;
     lock_engine(engine);
     while (!engine->helper_stop) {
-        if (engine->driving) {
+        if (engine->driving && engine->asleep) {
             park(engine);
-        } else if (engine->entries != seen) {
+        } else if (engine->driving || engine->entries != seen) {
             seen = engine->entries;
-            tick(engine);
+            tick(engine, ms);
+            ms = 2 * ms < AME__TICK_MS_MOST ? 2 * ms : AME__TICK_MS_MOST;
         } else {
             watch(engine);
+            ms = AME__TICK_MS_LEAST;
         }
     }
     unlock_engine(engine);

@@ -66,6 +66,9 @@ struct ame__net_events {
     /* A header has arrived (conn->header): sets conn->sink and conn->sink_size for its payload; more than that is
      * dropped. */
     void (*frame_begin)(struct ame__conn *conn);
+    /* After a long payload: where would the payload of a frame like the last one go now? NULL if that is not known. It is
+     * read ahead to there, and moved away if another frame comes. */
+    unsigned char *(*frame_guess)(struct ame__conn *conn);
     /* Its payload is complete. */
     void (*frame_end)(struct ame__conn *conn);
     void (*closed)(struct ame__conn *conn, int code, const char *text);
@@ -90,6 +93,7 @@ struct ame__conn {
     bool send_broken;       /* a send failed: what is left to read is read, then the connection is closed */
 
     struct ame__header header;
+    struct ame__header last_long; /* the last header with a long payload */
     bool in_payload;
     size_t payload_left;
     unsigned char *sink; /* where the next payload byte goes */
@@ -142,6 +146,8 @@ void ame__conn_send(struct ame__conn *conn, struct ame__out *out);
 void ame__conn_queue(struct ame__conn *conn, struct ame__out *out);
 /* Sends a frame whose payload (may be NULL) is copied if it cannot go out at once. */
 void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *header, const void *payload);
+/* Sends of what is queued as much as the kernel takes now. */
+void ame__conn_flush(struct ame__conn *conn);
 /* Reads what has arrived. */
 void ame__conn_read(struct ame__conn *conn);
 void ame__conn_pause(struct ame__conn *conn, bool paused);

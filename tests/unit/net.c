@@ -24,6 +24,7 @@ static struct seen {
     int opened, dial_failed, closed, frames, code;
     char text[300];
     unsigned char payload[AME__PAYLOAD_MAX];
+    unsigned char *guess;
     struct ame__header header;
 } seen[2];
 
@@ -51,6 +52,10 @@ static void frame_begin(struct ame__conn *conn)
     conn->sink = here->payload;
     conn->sink_size = sizeof here->payload;
 }
+static unsigned char *frame_guess(struct ame__conn *conn)
+{
+    return seen[conn->net->rank].guess;
+}
 static void frame_end(struct ame__conn *conn)
 {
     seen[conn->net->rank].frames++;
@@ -72,6 +77,7 @@ static const struct ame__net_events events = {.welcome = welcome,
                                               .opened = opened,
                                               .dial_failed = dial_failed,
                                               .frame_begin = frame_begin,
+                                              .frame_guess = frame_guess,
                                               .frame_end = frame_end,
                                               .closed = closed,
                                               .drained = drained};
@@ -142,6 +148,30 @@ static void ranks_connect_and_exchange_frames(void **state)
         assert_memory_equal(seen[!from].payload, big, sizes[i]);
     }
     assert_int_equal(seen[0].closed + seen[1].closed, 0);
+}
+
+/* Right and wrong guesses about where the next payload goes: what arrives is the same. */
+static void payload_is_read_ahead_and_put_right(void **state)
+{
+    static unsigned char data[100000], elsewhere[AME__PAYLOAD_MAX];
+    static const size_t sizes[] = {50000, 50000, 60, 50000, 0, 50000, 50001, 50001, 100000, 100000, 10};
+    (void) state;
+    connect_both();
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char) (i * 13 >> 2);
+    for (int guess = 0; guess < 3; guess++) {
+        seen[0].guess = guess == 0 ? NULL : guess == 1 ? seen[0].payload : elsewhere;
+        int before = seen[0].frames;
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct ame__header header = {.kind = AME__FRAME_EAGER, .src = 1, .dst = 0, .length = sizes[i]};
+            ame__conn_send_copy(seen[1].open, &header, data);
+            if (i % 3 == 0) continue; /* some arrive together */
+            serve_until(&seen[0].frames, before + (int) i + 1);
+            assert_int_equal(seen[0].header.length, sizes[i]);
+            assert_memory_equal(seen[0].payload, data, sizes[i]);
+            memset(seen[0].payload, 0, sizeof data);
+        }
+        serve_until(&seen[0].frames, before + (int) (sizeof sizes / sizeof *sizes));
+    }
 }
 
 static void what_was_sent_arrives_before_the_end(void **state)
@@ -341,6 +371,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {TEST(ranks_connect_and_exchange_frames),
+                                       TEST(payload_is_read_ahead_and_put_right),
                                        TEST(what_was_sent_arrives_before_the_end),
                                        TEST(a_wrong_key_is_refused),
                                        TEST(a_wrong_rank_or_size_is_refused),
