@@ -31,7 +31,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "separated by commas")                                                                                           \
     X(LOG_FILE, BY_USER, TEXT, "", 0, 0, "file for the log, one per process: %h host, %p process, %r rank")            \
     X(SPIN_US, BY_USER, NUMBER, "-1", -1, 1e6,                                                                         \
-      "microseconds that a waiting call spins before it sleeps; -1: 50, or by yielding when ranks outnumber cores")    \
+      "microseconds that a waiting call spins before it sleeps; -1: 50, or 200 when ranks outnumber cores (it then "   \
+      "yields)")                                                                                                       \
     X(RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "rank of this process")                                               \
     X(SIZE, BY_LAUNCHER, NUMBER, "", 1, 1 << 24, "number of ranks")                                                    \
     X(LOCAL_RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "position of this process among the ranks of this host")        \

@@ -28,7 +28,7 @@ enum {
     WINDOW_MOST = 4 << 20,
     WINDOW_ALL = 256 << 20, /* what all ranks together may have sent ahead to one */
     SPIN_US = 50,
-    SPIN_US_CROWDED = 50,
+    SPIN_US_CROWDED = 200,
     DESCRIPTORS_BESIDE = 64 /* that a rank needs beside one for each connection */
 };
 

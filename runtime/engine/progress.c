@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 enum {
+    TURNS_ALONE = 32, /* of the spin loop before it yields; about 10 us */
     POLL_EVERY = 64, /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
     YIELDS_MOST = 50 /* while another thread waits for the lock */
 };
@@ -88,7 +89,6 @@ void ame__progress(void)
 /* Gives other threads that want the lock, and other processes that want the core, their turn. */
 static void let_others(struct ame__engine *engine)
 {
-    if (!engine->crowded && !atomic_load_explicit(&engine->contenders, memory_order_relaxed)) return;
     unlock_engine(engine);
     for (int turn = 0; turn < YIELDS_MOST; turn++) {
         sched_yield();
@@ -97,12 +97,17 @@ static void let_others(struct ame__engine *engine)
     lock_engine(engine);
 }
 
-/* Looks for news until ready(arg) or the spin budget is used up; returns ready(arg). */
+/* Looks for news until ready(arg) or the spin budget is used up; returns ready(arg).
+ *
+ * The first turns do nothing but look. What takes longer may be waiting for this very core: the kernel likes to put a rank
+ * on the core of the one that woke it, and two that spin by turns on one core, each until its budget is used up, never
+ * find out that the next core is free. So after that, and always when there are more ranks than cores, each turn yields. */
 static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
 {
     int64_t end = engine->spin_ns ? ame__now_ns() + engine->spin_ns : 0;
     for (unsigned turn = 1;; turn++) {
         struct ame__conn *conn = hint >= 0 ? ame__peer_route(hint) : NULL;
+        bool yield = engine->crowded || turn > TURNS_ALONE;
         if (conn && turn % POLL_EVERY) {
             if (!ame__list_empty(&conn->queue)) ame__conn_flush(conn);
             ame__conn_read(conn);
@@ -110,9 +115,11 @@ static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, i
             ame__net_poll(&engine->net);
         }
         if (ready(arg)) return true;
-        let_others(engine);
-        if (ready(arg)) return true;
-        if ((conn == NULL || turn % POLL_EVERY == 0) && ame__now_ns() >= end) return false;
+        if (yield || atomic_load_explicit(&engine->contenders, memory_order_relaxed)) {
+            let_others(engine);
+            if (ready(arg)) return true;
+            if (ame__now_ns() >= end) return false;
+        }
     }
 }
 

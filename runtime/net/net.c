@@ -124,7 +124,7 @@ static bool accept_one(struct ame__net *net)
         }
         return errno == EINTR || errno == ECONNABORTED;
     }
-    if (net->strangers >= AME__STRANGERS_MAX) drop_oldest_stranger(net);
+    if (net->strangers >= AME__STRANGERS_MAX + net->size) drop_oldest_stranger(net); /* all ranks may come at once */
     struct ame__conn *conn = ame__conn_create(net, fd, AME__CONN_ACCEPTED, -1);
     if (!conn) {
         close(fd);
