@@ -102,7 +102,7 @@ AME_API const char *ame_last_error(void);
 
 /* ---- begin and end ------------------------------------------------------------------------------- */
 
-/* Joins the job that started this process; returns when this rank is connected to rank 0. Without any sign of a
+/* Joins the job that started this process; returns when all ranks are connected to rank 0. Without any sign of a
  * launcher this is a job of one rank. Where the environment says that there are several ranks and they cannot be found,
  * it fails with AME_E_BOOT and names the variable (AME_ALLOW_SINGLETON=1 overrides). Once per process. */
 AME_API int ame_init(void);

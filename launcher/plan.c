@@ -3,9 +3,8 @@
  * Programs are looked up here, as execvp() would do it, so that a wrong name is reported before any rank runs. A name
  * with a slash is taken relative to the rank's working directory.
  *
- * Rank 0's port for programs that use dlp_mpi's own back end (AME_PORT) is reserved by a socket that is bound, never
- * listens and has SO_REUSEADDR: Linux lets a second socket with SO_REUSEADDR (which Python's Listener sets) bind and
- * listen there, while no other program is given the port.
+ * Rank 0's port for programs that use dlp_mpi's own back end (AME_PORT) is one that the system gave a moment ago and that
+ * is free again: that back end binds it without SO_REUSEADDR, so it cannot be kept for it. libame does not use it.
  */
 #include "plan.h"
 
@@ -213,36 +212,30 @@ static int make_identity(struct ame__plan *plan)
     return 0;
 }
 
-static int reserve_port(struct ame__plan *plan)
+/* Leaves the port 0 on a host without IPv4: only dlp_mpi's own back end misses it. */
+static void choose_port(struct ame__plan *plan)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
-    int one = 1;
-    plan->port_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (plan->port_fd < 0) return 0; /* a host without IPv4: only dlp_mpi's own back end misses it */
-    setsockopt(plan->port_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(plan->port_fd, (struct sockaddr *) &address, sizeof address) ||
-        getsockname(plan->port_fd, (struct sockaddr *) &address, &length)) {
-        close(plan->port_fd);
-        plan->port_fd = -1;
-        return 0;
-    }
-    plan->port = ntohs(address.sin_port);
-    return 0;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    if (!bind(fd, (struct sockaddr *) &address, sizeof address) &&
+        !getsockname(fd, (struct sockaddr *) &address, &length))
+        plan->port = ntohs(address.sin_port);
+    close(fd);
 }
 
 int ame__plan_make(struct ame__plan *plan, const struct ame__options *options)
 {
     memset(plan, 0, sizeof *plan);
     plan->options = options;
-    plan->port_fd = -1;
     getrlimit(RLIMIT_NOFILE, &plan->files);
     int rc = make_apps(plan);
     if (!rc) rc = make_ranks(plan);
     if (!rc) rc = make_streams(plan);
     if (!rc) rc = make_identity(plan);
-    if (!rc) rc = reserve_port(plan);
     if (rc) return rc;
+    choose_port(plan);
     make_bindings(plan);
     plan->base_env = ame__environ_base(options);
     return 0;
@@ -259,7 +252,6 @@ void ame__plan_finish(struct ame__plan *plan)
     free(plan->ranks);
     free(plan->cpus);
     if (plan->base_env) ame__plan_env_free(plan->base_env);
-    if (plan->port_fd >= 0) close(plan->port_fd);
 }
 
 /* ---- printing ------------------------------------------------------------------------------------ */

@@ -34,7 +34,7 @@ struct ame__plan {
     char host[256];
     char job_id[80];
     char authkey[96];
-    int port, port_fd;
+    int port;
     struct rlimit files; /* the limit of open files that ranks get back */
 };
 

@@ -25,7 +25,7 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(EAGER_WINDOW, BY_USER, BYTES, "0", 0, 1 << 30,                                                                   \
       "bytes one rank may send ahead to another that does not receive; 0: by number of ranks")                         \
     X(FINALIZE_TIMEOUT, BY_USER, SECONDS, "10", 0.1, 1e6,                                                              \
-      "how long ame_finalize waits for a rank that does not answer")                                                   \
+      "how long ame_finalize waits for a rank that does not answer; rank 0 waits for all others as long as they run")  \
     X(LOG, BY_USER, TEXT, "error", 0, 0,                                                                               \
       "level (none error warn info debug trace), then module:level (base boot net engine comm coll launcher), "        \
       "separated by commas")                                                                                           \

@@ -304,7 +304,7 @@ void ame__wake(void);
 int ame__helper_start(void);
 void ame__helper_stop(void);
 
-/* slots.c: names of requests on the wire, which a wrong or late answer cannot confuse with another request */
+/* request.c: names of requests on the wire, which a wrong or late answer cannot confuse with another request */
 int ame__slot_take(struct ame_request *request);
 void ame__slot_drop(struct ame_request *request);
 struct ame_request *ame__slot_find(uint64_t name, int peer, enum ame__request_kind kind);

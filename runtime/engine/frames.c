@@ -3,6 +3,7 @@
  */
 #include "engine.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,8 @@ static struct ame_message *new_message(struct ame__conn *conn, enum ame__message
         return NULL;
     }
     memset(message, 0, sizeof *message);
+    ame__list_init(&message->in_lane);
+    ame__list_init(&message->in_context);
     message->kind = kind;
     message->source = header->src;
     message->tag = header->tag;
@@ -103,11 +106,16 @@ static void begin_eager(struct ame__conn *conn, struct ame__context *context)
     set_target(conn, INTO_MESSAGE, message, message->data, message->length);
 }
 
-static void begin_poison(struct ame__conn *conn, struct ame__context *context)
+static void begin_poison(struct ame__conn *conn)
 {
+    const char *known = ame_errname(-(int) (conn->header.id & UINT8_MAX));
+    if (!(conn->header.id & UINT8_MAX) || !strcmp(known, ame_errname(INT_MIN)) ||
+        conn->header.id >> 32 > (uint64_t) ame__engine.size) {
+        broken_protocol(conn, "an unknown code");
+        return;
+    }
     struct ame_message *message = new_message(conn, AME__MESSAGE_POISON, (size_t) conn->header.length);
     if (message) set_target(conn, INTO_MESSAGE, message, message->data, message->length);
-    (void) context; /* matched when its text is here */
 }
 
 static void begin_data(struct ame__conn *conn)
@@ -214,9 +222,11 @@ static void end_relay(struct ame__conn *conn, struct relayed *relayed)
         return;
     }
     ame__conn_send(onward, &relayed->out);
-    if (onward->queued < AME__RELAY_QUEUE_MAX) return;
-    /* Its receiver always reads, so it will be drained, and then this sender goes on. */
-    ame__engine.peers[conn->peer].paused_for = conn->header.dst;
+    struct ame__peer *sender = &ame__engine.peers[conn->peer];
+    if (onward->queued < AME__RELAY_QUEUE_MAX || sender->paused_for >= 0) return;
+    /* Its receiver always reads, so it will be drained, and then this sender goes on. (What had been read from the sender
+     * together with this frame is still relayed, so it can come here paused.) */
+    sender->paused_for = conn->header.dst;
     ame__engine.paused_count++;
     ame__conn_pause(conn, true);
 }
@@ -255,7 +265,7 @@ void ame__frame_begin(struct ame__conn *conn)
     switch (header->kind) {
     case AME__FRAME_EAGER: begin_eager(conn, context); break;
     case AME__FRAME_RTS: take_rts(conn, context); break;
-    case AME__FRAME_POISON: begin_poison(conn, context); break;
+    case AME__FRAME_POISON: begin_poison(conn); break;
     case AME__FRAME_DATA: begin_data(conn); break;
     default:
         if (ame__header_payload(header)) {

@@ -84,11 +84,10 @@ static void aborted(int from, int code)
     if (engine->rank == 0) ame__notice_abort(from, code);
     char text[100];
     snprintf(text, sizeof text, "rank %d has called ame_abort(%d)", from, code);
-    for (int rank = 0; rank < engine->size; rank++) {
-        struct ame__conn *conn = engine->peers[rank].conn;
-        if (!conn || conn == engine->hub || engine->rank == 0) ame__peer_gone(rank, AME__FAILED, text);
+    for (int rank = engine->size - 1; rank >= 0; rank--) { /* the hub last */
+        if (engine->peers[rank].conn) ame__conn_close(engine->peers[rank].conn, AME_E_ABORTED, text);
+        ame__peer_gone(rank, AME__FAILED, text);
     }
-    ame__peer_gone(0, AME__FAILED, text);
 }
 
 static void said_bye(struct ame__conn *conn)
@@ -101,6 +100,16 @@ static void said_bye(struct ame__conn *conn)
     ame__peer_gone(conn->peer, AME__LEFT, NULL);
     if (engine->rank == 0) ame__notice_left(conn->peer);
     ame__wake();
+}
+
+/* The hub knows first. What that rank had sent on a direct link is here already, and comes before the link's end. */
+static void take_failed(int rank, const char *cause)
+{
+    struct ame__conn *conn = ame__engine.peers[rank].conn;
+    if (conn) ame__conn_drain(conn);
+    conn = ame__engine.peers[rank].conn;
+    if (conn) ame__conn_close(conn, AME_E_PEER_FAILED, cause);
+    ame__peer_gone(rank, AME__FAILED, cause);
 }
 
 static void take_left(const struct ame__header *header, const unsigned char *payload)
@@ -134,7 +143,7 @@ void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header,
         if (from_hub) take_left(header, payload);
         break;
     case AME__FRAME_FAILED:
-        if (from_hub && rank_good) ame__peer_gone((int) header->id, AME__FAILED, (const char *) payload);
+        if (from_hub && rank_good && header->id) take_failed((int) header->id, payload ? (const char *) payload : "");
         break;
     case AME__FRAME_ABORT:
         if (from_hub && rank_good)

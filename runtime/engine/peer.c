@@ -185,7 +185,7 @@ static void on_closed(struct ame__conn *conn, int code, const char *text)
     if (conn == engine->hub) hub_lost(text);
     if (!expected) {
         ame__peer_gone(rank, AME__FAILED, text);
-        if (engine->rank == 0) ame__notice_failed(rank, text);
+        if (engine->rank == 0 && !engine->aborted) ame__notice_failed(rank, text);
     }
     if (engine->rank == 0) engine->absent++;
     ame__wake();
@@ -276,13 +276,6 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause)
     struct ame__engine *engine = &ame__engine;
     struct ame__peer *peer = &engine->peers[rank];
     if (rank == engine->rank || peer->life != AME__ALIVE) return;
-    if (peer->path == AME__DIRECT && peer->conn && life == AME__FAILED) {
-        /* The hub knows first. What this rank had sent on the link is here already; the link's end tells the rest. */
-        struct ame__conn *conn = peer->conn;
-        ame__conn_read(conn);
-        ame__conn_close(conn, AME_E_PEER_FAILED, cause);
-        return;
-    }
     peer->life = life;
     peer->cause = cause ? strdup(cause) : NULL;
     ame__log(engine, DEBUG, "rank %d is gone: %s", rank, cause ? cause : "finalized");

@@ -15,8 +15,8 @@
 
 enum {
     TURNS_ALONE = 32, /* of the spin loop before it yields; about 10 us */
-    POLL_EVERY = 64, /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
-    YIELDS_MOST = 50 /* while another thread waits for the lock */
+    POLL_EVERY = 64,  /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
+    YIELDS_MOST = 50  /* while another thread waits for the lock */
 };
 
 static void lock_engine(struct ame__engine *engine)

@@ -397,6 +397,16 @@ void ame__conn_read(struct ame__conn *conn)
         if (conn->state != AME__CONN_OPEN || conn->paused || !read_once(conn)) return;
 }
 
+void ame__conn_drain(struct ame__conn *conn)
+{
+    struct ame__net *net = conn->net;
+    unsigned char *stage = net->stage;
+    net->stage = net->spare; /* what another connection has read may still be in use */
+    while (conn->state == AME__CONN_OPEN && read_once(conn)) {
+    }
+    net->stage = stage;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct ame__conn *conn = poll->data;

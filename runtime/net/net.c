@@ -34,7 +34,8 @@ int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, con
     uv_timer_init(&net->loop, &net->sweeper);
     net->sweeper.data = net;
     net->stage = malloc(AME__STAGE_SIZE);
-    return net->stage ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
+    net->spare = malloc(AME__STAGE_SIZE);
+    return net->stage && net->spare ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
 }
 
 void ame__net_close(struct ame__net *net)
@@ -52,6 +53,7 @@ void ame__net_close(struct ame__net *net)
     if (uv_loop_close(&net->loop)) ame__log(net, ERROR, "the event loop still has handles; please report this");
     net->loop_open = false;
     free(net->stage);
+    free(net->spare);
     sodium_memzero(net->key, sizeof net->key);
 }
 

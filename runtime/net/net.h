@@ -121,7 +121,7 @@ struct ame__net {
     uv_timer_t sweeper; /* runs while there are strangers */
     int listen_fd;
     uv_poll_t listen_poll;
-    unsigned char *stage;
+    unsigned char *stage, *spare;
 };
 
 int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, const struct ame__net_events *events);
@@ -148,8 +148,10 @@ void ame__conn_queue(struct ame__conn *conn, struct ame__out *out);
 void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *header, const void *payload);
 /* Sends of what is queued as much as the kernel takes now. */
 void ame__conn_flush(struct ame__conn *conn);
-/* Reads what has arrived. */
+/* Reads what has arrived; not while a frame is being handled. */
 void ame__conn_read(struct ame__conn *conn);
+/* Reads all that has arrived, at once, while a frame of another connection is being handled. Not nested. */
+void ame__conn_drain(struct ame__conn *conn);
 void ame__conn_pause(struct ame__conn *conn, bool paused);
 /* Closes; tells `closed` or `dial_failed`. */
 void ame__conn_close(struct ame__conn *conn, int code, const char *text);

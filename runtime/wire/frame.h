@@ -84,7 +84,7 @@ const char *ame__refusal_text(uint32_t refusal);
     X(BYE_ACK, 0, "your BYE has arrived, and all before it")                                                           \
     X(LEFT, AME__CONTROL_MAX, "these ranks have finalized: 4 bytes each")                                              \
     X(FAILED, AME__CONTROL_MAX, "rank `id` has failed; the payload says how")                                          \
-    X(ABORT, 0, "rank `src` called ame_abort with code `tag`")
+    X(ABORT, 0, "rank `id` has called ame_abort with code `tag`")
 
 enum ame__frame_kind {
     AME__FRAME_NONE,

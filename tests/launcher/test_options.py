@@ -172,6 +172,9 @@ address = os.environ["AME_HOST"], int(os.environ["AME_PORT"])
 key = base64.b64decode(os.environ["AME_AUTHKEY"])
 assert len(key) == 64
 if rank == 0:
+    import socket
+    with socket.socket() as plain:
+        plain.bind(address)  # as the back end itself does, without SO_REUSEADDR
     with Listener(address, authkey=key) as listener:
         links = [listener.accept() for _ in range(size - 1)]
         print(sorted(link.recv() for link in links))
