@@ -148,7 +148,7 @@ struct ame__context {
 /* The context with this id, made if need be (a message can be here before the communicator); NULL: out of memory. */
 struct ame__context *ame__context_get(uint64_t id);
 void ame__context_destroy(struct ame__context *context);
-/* The oldest posted receive that matches, or NULL; and the same, taken. */
+/* The oldest posted receive that matches (AME_ANY_TAG: any from there), or NULL; and the same, taken. */
 struct ame_request *ame__match_peek(struct ame__context *context, int source, int tag);
 struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag);
 /* The oldest arrived message that matches, not taken; or NULL. */

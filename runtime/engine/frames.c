@@ -275,14 +275,17 @@ void ame__frame_begin(struct ame__conn *conn)
     }
 }
 
-/* The receive that would match a message like the last long one, if it has room for it. */
+/* The receive that waits for the next message of the last long one's sender in the same context, if it has room for one of
+ * that length. Its tag is expected, since each collective call has its own. */
 unsigned char *ame__frame_guess(struct ame__conn *conn)
 {
-    const struct ame__header *last = &conn->last_long;
+    struct ame__header *last = &conn->last_long;
     if (last->kind != AME__FRAME_EAGER || last->dst != ame__engine.rank) return NULL;
     struct ame__context *context = ame__context_get(last->context);
-    struct ame_request *request = context ? ame__match_peek(context, last->src, last->tag) : NULL;
-    return request && request->length >= last->length ? request->buffer : NULL;
+    struct ame_request *request = context ? ame__match_peek(context, last->src, AME_ANY_TAG) : NULL;
+    if (!request || request->length < last->length) return NULL;
+    if (request->tag != AME_ANY_TAG) last->tag = request->tag;
+    return request->buffer;
 }
 
 static void end_control(struct ame__conn *conn, const unsigned char *payload)

@@ -67,7 +67,7 @@ static struct ame_request *first_posted(struct ame__list *list, int tag)
     ame__list_for_each(node, list)
     {
         struct ame_request *request = ame__container_of(node, struct ame_request, link);
-        if (request->tag == tag || request->tag == AME_ANY_TAG) return request;
+        if (request->tag == tag || request->tag == AME_ANY_TAG || tag == AME_ANY_TAG) return request;
     }
     return NULL;
 }

@@ -393,7 +393,8 @@ static bool read_once(struct ame__conn *conn)
 
 void ame__conn_read(struct ame__conn *conn)
 {
-    for (int turn = 0; turn < READS_PER_TURN; turn++)
+    conn->net->enough = false;
+    for (int turn = 0; turn < READS_PER_TURN && !conn->net->enough; turn++)
         if (conn->state != AME__CONN_OPEN || conn->paused || !read_once(conn)) return;
 }
 

@@ -122,6 +122,7 @@ struct ame__net {
     int listen_fd;
     uv_poll_t listen_poll;
     unsigned char *stage, *spare;
+    bool enough; /* set by the owner while frames are handled: what follows can wait, there is something to tell */
 };
 
 int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, const struct ame__net_events *events);
