@@ -195,9 +195,11 @@ static void release(struct ame__boot *boot, bool leaving)
 {
     char reply[LINE_MAX_BYTES + 1];
     if (boot->fd < 0 || (!leaving && ame__var_is_set(AME__VAR_JOB_ID))) return;
+    int64_t deadline = boot->deadline;
     boot->deadline = ame__now_ns() + 5000000000;
     /* A launcher that does not answer any more has nothing to tell us. */
     (void) request(boot, "finalize_ack", reply, "cmd=finalize\n");
+    boot->deadline = deadline; /* the connections still have theirs */
     ame__boot_close(boot);
 }
 

@@ -63,16 +63,20 @@ static void build(struct ame__sched *sched, const struct ame__coll *call)
     const ame_comm *comm = call->comm;
     const size_t *lengths, *offsets;
     size_t total, bytes = 0;
+    bool packed = true;
     if (!ame__layout(sched, comm->size, call->length, call->recvlengths, call->recvdispls, &lengths, &offsets, &total))
         return;
-    for (int rank = 0; rank < comm->size; rank++) bytes += lengths[rank];
+    for (int rank = 0; rank < comm->size; rank++) { /* from the places, since NULL may stand for the same ones */
+        packed = packed && offsets[rank] == bytes;
+        bytes += lengths[rank];
+    }
     unsigned char *base = call->recvbuf;
     if (call->sendbuf != AME_IN_PLACE) {
         ame__sched_copy(sched, base + offsets[comm->rank], call->sendbuf, lengths[comm->rank]);
         ame__sched_round(sched);
     }
     if (ame__use_star(comm, bytes, AME__STAR_BYTES_MAX))
-        star(sched, comm, base, lengths, offsets, total, call->recvdispls == NULL);
+        star(sched, comm, base, lengths, offsets, total, packed);
     else
         ame__ring_allgather(sched, comm, base, lengths, offsets);
 }

@@ -203,6 +203,7 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
         ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->blame,
                          sched->text);
         ame__list_init(&request->link);
+        request->comm->active++;
         ame__request_done(request, AME_OK, NULL);
     } else {
         ame__send_start(request);
@@ -294,10 +295,10 @@ static int run_blocking(const struct ame__coll *call)
 static int start(const struct ame__coll *call, ame_request **request)
 {
     if (!request) return ame__fail(AME_E_ARG, "%s: argument 'request' is NULL", call->function);
-    struct ame_request *handle = ame__request_create();
-    struct ame__sched *sched = handle ? create(call) : NULL;
-    if (!sched) {
-        if (handle) ame__request_release(handle);
+    struct ame__sched *sched = create(call); /* first, since it counts the call */
+    struct ame_request *handle = sched ? ame__request_create() : NULL;
+    if (!handle) {
+        if (sched) destroy(sched);
         return ame__fail(AME_E_NOMEM, "%s: out of memory", call->function);
     }
     handle->kind = AME__COLL;

@@ -18,10 +18,9 @@ static int by_key(const void *a, const void *b)
 }
 
 /* From everybody's colour and key: the communicator of this rank's colour. */
-static int make_split(struct ame_comm *comm, struct member *all, int color, struct ame_comm **newcomm)
+static int make_split(struct ame_comm *comm, struct member *all, int color, uint64_t lineage, struct ame_comm **newcomm)
 {
     int count = 0, rank = -1;
-    uint64_t lineage = ame__comm_child_lineage(comm, (uint64_t) (uint32_t) color);
     if (color == AME_UNDEFINED) {
         *newcomm = NULL;
         return AME_OK;
@@ -54,6 +53,8 @@ int ame_comm_split(ame_comm *comm, int color, int key, ame_comm **newcomm)
         code =
             ame__fail(AME_E_ARG, "%s: argument 'color' is %d; it must be 0 or more, or AME_UNDEFINED", function, color);
     if (!code && !newcomm) code = ame__fail(AME_E_ARG, "%s: argument 'newcomm' is NULL", function);
+    /* Before anything can fail on some ranks only: all count their children alike. */
+    uint64_t lineage = code ? 0 : ame__comm_child_lineage(comm, (uint64_t) (uint32_t) color);
     ame__leave();
     if (code) return code;
 
@@ -63,7 +64,7 @@ int ame_comm_split(ame_comm *comm, int color, int key, ame_comm **newcomm)
     code = ame_allgather(&mine, sizeof mine, all, comm);
     if (!code) code = ame__enter(function);
     if (!code) {
-        code = make_split(comm, all, color, newcomm);
+        code = make_split(comm, all, color, lineage, newcomm);
         ame__leave();
     }
     free(all);

@@ -202,6 +202,9 @@ int ame_comm_free(ame_comm **comm)
         code = ame__fail(AME_E_ARG, "%s: argument 'comm' is NULL", function);
     else
         code = ame__comm_check(*comm, function);
+    if (!code && (*comm)->active)
+        code = ame__fail(AME_E_COMM, "%s: %d operations on the communicator have not completed; wait for them first",
+                         function, (*comm)->active);
     if (!code && (*comm)->predefined)
         code = ame__fail(AME_E_COMM, "%s: AME_COMM_WORLD and AME_COMM_SELF are not freed", function);
     if (!code) {

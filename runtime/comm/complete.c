@@ -154,7 +154,8 @@ static int retire_all(size_t count, ame_request *requests[], ame_status statuses
             if (statuses) statuses[i] = empty_status;
             continue;
         }
-        int code = retire(&requests[i], function, statuses ? &statuses[i] : NULL);
+        int code = check_request(requests[i], function, i); /* the same handle twice */
+        if (!code) code = retire(&requests[i], function, statuses ? &statuses[i] : NULL);
         if (code && !result) {
             result = code;
             memcpy(text, ame__error_text(), sizeof text);

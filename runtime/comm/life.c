@@ -1,7 +1,9 @@
 /* life.c - ame_init, ame_finalize, ame_abort and their relatives: the public face of engine/life.c. */
 #include "comm.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -27,6 +29,11 @@ int ame_init(void)
                          : expected == AME__FORKED   ? "this process is a fork of a rank; start a new program instead"
                          : expected == AME__STARTING ? "it is running in another thread"
                                                      : "it has been called already");
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 &&
+           fd <= STDERR_FILENO) { /* closed: a socket must not take its place */
+    }
+    if (fd >= 0) close(fd);
     ame__log_open();
     ame__vars_check_names(warn_unknown, NULL);
     int code = ame__engine_open();
@@ -37,6 +44,7 @@ int ame_init(void)
     pthread_mutex_lock(&engine->lock);
     code = ame__comm_world_create();
     pthread_mutex_unlock(&engine->lock);
+    if (code) (void) ame_finalize();
     return code;
 }
 

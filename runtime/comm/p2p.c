@@ -207,7 +207,7 @@ int ame_irecv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, a
 
 struct search {
     struct ame__context *context;
-    const struct ame_comm *comm;
+    struct ame_comm *comm;
     int source, tag; /* source: rank in the world or AME_ANY_SOURCE */
     struct ame_message *found;
     int gone; /* nothing can come any more, because this rank of the world is gone; or -1 */
@@ -331,6 +331,13 @@ static int prepare_mrecv(struct ame_request *request, void *buf, size_t capacity
     return AME_OK;
 }
 
+static void start_mrecv(struct ame_request *request, ame_message *message)
+{
+    ame__list_init(&request->link);
+    request->comm->active++;
+    ame__recv_message(request, message);
+}
+
 int ame_mrecv(void *buf, size_t capacity, ame_message **message, ame_status *status)
 {
     static const char function[] = "ame_mrecv";
@@ -339,7 +346,7 @@ int ame_mrecv(void *buf, size_t capacity, ame_message **message, ame_status *sta
     if (code) return code;
     code = prepare_mrecv(&request, buf, capacity, message, function);
     if (!code) {
-        ame__recv_message(&request, *message);
+        start_mrecv(&request, *message);
         *message = AME_MESSAGE_NULL;
         code = ame__finish(&request, function, status);
     }
@@ -359,7 +366,7 @@ int ame_imrecv(void *buf, size_t capacity, ame_message **message, ame_request **
     if (!code) {
         *request = checked;
         request->magic = AME__REQUEST_MAGIC;
-        ame__recv_message(request, *message);
+        start_mrecv(request, *message);
         *message = AME_MESSAGE_NULL;
         *handle = request;
     }

@@ -77,7 +77,7 @@ struct ame_request {
     void (*mismatch)(const struct ame_request *request, int source, uint64_t check, size_t length, char *text,
                      size_t size);
     void *owner; /* the schedule of a collective */
-    const struct ame_comm *comm;
+    struct ame_comm *comm;
 
     struct ame__context *context;
     int peer;       /* rank in the world: destination, or source or AME_ANY_SOURCE */
@@ -128,7 +128,7 @@ struct ame_message {
     bool unwanted;               /* its communicator has been freed: drop it when it is complete */
     struct ame_request *claimed; /* a receive that waits for the rest of `data` */
     struct ame_request *local;
-    const struct ame_comm *comm; /* set by a matched probe */
+    struct ame_comm *comm; /* set by a matched probe */
     unsigned char data[];
 };
 
@@ -147,6 +147,8 @@ struct ame__context {
 
 /* The context with this id, made if need be (a message can be here before the communicator); NULL: out of memory. */
 struct ame__context *ame__context_get(uint64_t id);
+/* The same without making it: NULL if there is none. */
+struct ame__context *ame__context_find(uint64_t id);
 void ame__context_destroy(struct ame__context *context);
 /* The oldest posted receive that matches (AME_ANY_TAG: any from there), or NULL; and the same, taken. */
 struct ame_request *ame__match_peek(struct ame__context *context, int source, int tag);
@@ -182,6 +184,8 @@ void ame__frame_end(struct ame__conn *conn);
 unsigned char *ame__frame_guess(struct ame__conn *conn);
 /* The connection closed with a frame half here. */
 void ame__frame_broken(struct ame__conn *conn);
+/* A receive into which a frame is arriving ends now: the rest of the frame is dropped. */
+void ame__frame_cancel(struct ame__conn *conn, int code, const char *text);
 /* A message has been received by the program: its bytes may be sent ahead again. */
 void ame__give_credit(int source, size_t length);
 /* Sets what a receive has got and checks it; false: it is done (with an error), the payload is not wanted. */
@@ -212,6 +216,8 @@ extern const struct ame__net_events ame__peer_events;
 struct ame__conn *ame__peer_route(int rank);
 /* Begins to open a path to `rank`. */
 void ame__peer_link(int rank);
+/* The news is that `rank` is gone: a link of which only its last handshake message is unread may hold what it had sent. */
+void ame__peer_finish_link(int rank);
 void ame__peer_control(int rank, enum ame__frame_kind kind, uint64_t length, uint64_t id, uint64_t other);
 void ame__peer_gone(int rank, enum ame__life life, const char *cause);
 /* The error of an operation with a peer that is not alive: sets the error text, returns the code. */
@@ -247,6 +253,7 @@ struct ame__engine {
     bool driving, asleep;
     int followers;
     int wake_fd; /* eventfd that wakes a sleeping driver or watching helper */
+    bool woken;  /* it is readable */
     int64_t spin_ns;
     bool crowded; /* more ranks than cores on this host */
 
@@ -320,6 +327,7 @@ struct ame_comm {
     uint64_t lineage; /* the context's id without its last bit */
     uint64_t children;
     uint32_t sequence; /* collective calls so far */
+    int active;        /* operations that have not completed */
 };
 
 static inline int ame__comm_to_world(const struct ame_comm *comm, int rank)

@@ -275,16 +275,17 @@ void ame__frame_begin(struct ame__conn *conn)
     }
 }
 
-/* The receive that waits for the next message of the last long one's sender in the same context, if it has room for one of
- * that length. Its tag is expected, since each collective call has its own. */
+/* The receive of a collective call that waits for the next message of the last long one's sender, if that has to have the
+ * same length. Its tag is expected, since each call has its own. */
 unsigned char *ame__frame_guess(struct ame__conn *conn)
 {
     struct ame__header *last = &conn->last_long;
     if (last->kind != AME__FRAME_EAGER || last->dst != ame__engine.rank) return NULL;
-    struct ame__context *context = ame__context_get(last->context);
+    struct ame__context *context = ame__context_find(last->context);
+    /* Only what must have exactly this length: a receive with room for more may keep something behind the message. */
     struct ame_request *request = context ? ame__match_peek(context, last->src, AME_ANY_TAG) : NULL;
-    if (!request || request->length < last->length) return NULL;
-    if (request->tag != AME_ANY_TAG) last->tag = request->tag;
+    if (!request || !request->mismatch || request->length != last->length) return NULL;
+    last->tag = request->tag;
     return request->buffer;
 }
 
@@ -328,6 +329,14 @@ void ame__frame_end(struct ame__conn *conn)
     }
 }
 
+void ame__frame_cancel(struct ame__conn *conn, int code, const char *text)
+{
+    struct ame_request *request = conn->target;
+    if (conn->target_kind != INTO_RECEIVE) return;
+    set_target(conn, NOTHING, NULL, NULL, 0);
+    ame__request_done(request, code, text);
+}
+
 void ame__frame_broken(struct ame__conn *conn)
 {
     void *target = conn->target;
@@ -341,7 +350,13 @@ void ame__frame_broken(struct ame__conn *conn)
     }
     case INTO_MESSAGE:
         ame__match_take(message);
-        if (message->claimed) ame__request_fail_peer(message->claimed, message->source);
+        if (message->claimed) {
+            ame__request_fail_peer(message->claimed, message->source);
+        } else if (message->comm) { /* a matched probe has it: its receive tells */
+            message->kind = AME__MESSAGE_RTS;
+            message->complete = true;
+            break;
+        }
         free(message);
         break;
     case INTO_RELAY:

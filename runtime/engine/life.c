@@ -190,6 +190,7 @@ static int connect_star(struct ame__engine *engine)
     ame__boot_release(&engine->boot, false);
 
     int64_t left = (engine->boot.deadline - ame__now_ns()) / 1000000;
+    uv_update_time(&engine->net.loop);
     uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, 0);
     pthread_mutex_lock(&engine->lock);
     ame__wait_until(all_connected, engine, -1);
@@ -207,7 +208,7 @@ static void forked_child(void)
     if (stage == AME__OFF || stage == AME__ENDED) return;
     atomic_store(&engine->stage, AME__FORKED);
     ame__net_abandon(&engine->net); /* else the others would not see the parent's end while this child lives */
-    if (engine->boot.fd >= 0) close(engine->boot.fd);
+    ame__boot_close(&engine->boot);
 }
 
 static void close_net(struct ame__engine *engine)
@@ -292,6 +293,8 @@ static bool all_left(void *arg)
 static void cancel_all(struct ame__engine *engine)
 {
     const char *text = "ame_finalize was called before this operation had completed";
+    for (int rank = 0; rank < engine->size; rank++)
+        if (engine->peers[rank].conn) ame__frame_cancel(engine->peers[rank].conn, AME_E_CANCELLED, text);
     for (uint32_t index = 1; index < engine->slot_count; index++)
         if (engine->slots[index].request) ame__request_done(engine->slots[index].request, AME_E_CANCELLED, text);
     for (int rank = 0; rank < engine->size; rank++)
@@ -312,6 +315,7 @@ static void say_goodbye(struct ame__engine *engine)
     } else {
         uv_timer_t timer;
         uv_timer_init(&engine->net.loop, &timer);
+        uv_update_time(&engine->net.loop);
         uv_timer_start(&timer, on_deadline, (uint64_t) (seconds * 1000) + 1, 0);
         ame__wait_until(all_answered, &farewell, -1);
         uv_close((uv_handle_t *) &timer, NULL);

@@ -14,12 +14,19 @@ static size_t bucket_of(uint64_t id)
     return (size_t) ((id ^ id >> 32) * 0x9e3779b97f4a7c15u >> 56);
 }
 
+struct ame__context *ame__context_find(uint64_t id)
+{
+    struct ame__context *context = ame__engine.contexts[bucket_of(id) % AME__CONTEXT_BUCKETS];
+    while (context && context->id != id) context = context->next;
+    return context;
+}
+
 struct ame__context *ame__context_get(uint64_t id)
 {
     struct ame__context **head = &ame__engine.contexts[bucket_of(id) % AME__CONTEXT_BUCKETS];
-    for (struct ame__context *context = *head; context; context = context->next)
-        if (context->id == id) return context;
-    struct ame__context *context = calloc(1, sizeof *context);
+    struct ame__context *context = ame__context_find(id);
+    if (context) return context;
+    context = calloc(1, sizeof *context);
     if (!context) return NULL;
     context->lanes = calloc((size_t) ame__engine.size, sizeof *context->lanes);
     if (!context->lanes) {

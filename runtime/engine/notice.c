@@ -102,14 +102,16 @@ static void said_bye(struct ame__conn *conn)
     ame__wake();
 }
 
-/* The hub knows first. What that rank had sent on a direct link is here already, and comes before the link's end. */
+/* The hub knows first. What that rank had sent on a direct link is read before the link's end tells. */
 static void take_failed(int rank, const char *cause)
 {
-    struct ame__conn *conn = ame__engine.peers[rank].conn;
-    if (conn) ame__conn_drain(conn);
-    conn = ame__engine.peers[rank].conn;
-    if (conn) ame__conn_close(conn, AME_E_PEER_FAILED, cause);
-    ame__peer_gone(rank, AME__FAILED, cause);
+    struct ame__peer *peer = &ame__engine.peers[rank];
+    ame__peer_finish_link(rank);
+    if (!peer->cause) peer->cause = strdup(cause);
+    if (peer->conn)
+        ame__conn_end(peer->conn);
+    else
+        ame__peer_gone(rank, AME__FAILED, cause);
 }
 
 static void take_left(const struct ame__header *header, const unsigned char *payload)
@@ -117,7 +119,9 @@ static void take_left(const struct ame__header *header, const unsigned char *pay
     struct ame__engine *engine = &ame__engine;
     for (uint64_t i = 0; i + 4 <= header->length; i += 4) {
         uint32_t rank = ame__get32(payload + i);
-        if (rank >= (uint32_t) engine->size || engine->peers[rank].path == AME__DIRECT) continue; /* its link tells */
+        if (rank >= (uint32_t) engine->size) continue;
+        ame__peer_finish_link((int) rank);
+        if (engine->peers[rank].path == AME__DIRECT) continue; /* its link tells */
         ame__peer_gone((int) rank, AME__LEFT, NULL);
     }
 }

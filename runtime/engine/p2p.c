@@ -121,6 +121,7 @@ void ame__send_start(struct ame_request *request)
 {
     struct ame__engine *engine = &ame__engine;
     ame__list_init(&request->link);
+    request->comm->active++;
     if (request->peer == engine->rank) {
         send_local(request);
         return;
@@ -317,7 +318,6 @@ static void take_local(struct ame_request *request, struct ame_message *message)
 void ame__recv_message(struct ame_request *request, struct ame_message *message)
 {
     char text[AME__ERROR_TEXT_MAX];
-    ame__list_init(&request->link);
     switch (message->kind) {
     case AME__MESSAGE_EAGER: take_eager(request, message); break;
     case AME__MESSAGE_RTS: take_rts(request, message); break;
@@ -335,6 +335,7 @@ void ame__recv_start(struct ame_request *request)
 {
     struct ame__engine *engine = &ame__engine;
     ame__list_init(&request->link);
+    request->comm->active++;
     struct ame_message *message = ame__match_arrived(request->context, request->peer, request->tag);
     if (message) {
         ame__match_take(message);

@@ -71,6 +71,17 @@ void ame__peer_link(int rank)
     }
 }
 
+void ame__peer_finish_link(int rank)
+{
+    ame__list_for_each(node, &ame__engine.net.conns)
+    {
+        struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
+        if (conn->peer != rank || conn->state != AME__CONN_ANSWERED) continue;
+        ame__handshake_read(conn);
+        return;
+    }
+}
+
 static void use_relay(int rank)
 {
     ame__peer_control(rank, AME__FRAME_LINK_NONE, 0, 0, 0);
@@ -99,7 +110,10 @@ void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, c
     if (conn != engine->hub || rank == 0) return;
     switch (header->kind) {
     case AME__FRAME_LINK_ASK:
-        if (peer->path == AME__UNLINKED) offer(rank);
+        if (peer->path == AME__UNLINKED)
+            offer(rank);
+        else if (peer->path == AME__RELAYED) /* direct links are forbidden here, and it does not know */
+            ame__peer_control(rank, AME__FRAME_LINK_NONE, 0, 0, 0);
         break;
     case AME__FRAME_LINK_OFFER:
         if (peer->path == AME__RELAYED) {
@@ -142,6 +156,7 @@ static void on_opened(struct ame__conn *conn)
     peer->window = conn->window;
     if (conn->peer == 0) ame__engine.hub = conn;
     settle(conn->peer, AME__DIRECT);
+    if (atomic_load(&ame__engine.stage) == AME__LEAVING) ame__peer_control(conn->peer, AME__FRAME_BYE, 0, 0, 0);
     ame__engine.connected++;
     ame__wake();
 }
@@ -170,6 +185,19 @@ static void hub_lost(const char *cause)
         if (rank != engine->rank && engine->peers[rank].path != AME__DIRECT) ame__peer_gone(rank, AME__FAILED, text);
 }
 
+/* Hub: those who were not read because `rank` had too much waiting for it are read again. */
+static void resume_senders(int rank)
+{
+    struct ame__engine *engine = &ame__engine;
+    for (int sender = 0; engine->paused_count && sender < engine->size; sender++) {
+        struct ame__peer *peer = &engine->peers[sender];
+        if (peer->paused_for != rank) continue;
+        peer->paused_for = -1;
+        engine->paused_count--;
+        if (peer->conn) ame__conn_pause(peer->conn, false);
+    }
+}
+
 static void on_closed(struct ame__conn *conn, int code, const char *text)
 {
     struct ame__engine *engine = &ame__engine;
@@ -181,6 +209,7 @@ static void on_closed(struct ame__conn *conn, int code, const char *text)
     peer->paused_for = -1;
     peer->conn = NULL;
     peer->path = AME__RELAYED;
+    resume_senders(rank);
     bool expected = peer->said_bye;
     if (conn == engine->hub) hub_lost(text);
     if (!expected) {
@@ -193,14 +222,7 @@ static void on_closed(struct ame__conn *conn, int code, const char *text)
 
 static void on_drained(struct ame__conn *conn)
 {
-    struct ame__engine *engine = &ame__engine;
-    for (int rank = 0; engine->paused_count && rank < engine->size; rank++) {
-        struct ame__peer *peer = &engine->peers[rank];
-        if (peer->paused_for != conn->peer) continue;
-        peer->paused_for = -1;
-        engine->paused_count--;
-        if (peer->conn) ame__conn_pause(peer->conn, false);
-    }
+    resume_senders(conn->peer);
 }
 
 const struct ame__net_events ame__peer_events = {.welcome = on_welcome,
@@ -277,7 +299,7 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause)
     struct ame__peer *peer = &engine->peers[rank];
     if (rank == engine->rank || peer->life != AME__ALIVE) return;
     peer->life = life;
-    peer->cause = cause ? strdup(cause) : NULL;
+    if (!peer->cause && cause) peer->cause = strdup(cause);
     ame__log(engine, DEBUG, "rank %d is gone: %s", rank, cause ? cause : "finalized");
     fail_list(&peer->held, rank);
     fail_slots(rank);

@@ -53,6 +53,32 @@ int ame__enter(const char *function)
     return AME_OK;
 }
 
+/* wake_fd: reset by the driver when it wakes, by the helper only while there is no driver, which may sleep on it. */
+static void poke(struct ame__engine *engine)
+{
+    uint64_t one = 1;
+    if (engine->woken) return;
+    engine->woken = true;
+    if (write(engine->wake_fd, &one, sizeof one) < 0) { /* readable already */
+    }
+}
+
+static void unpoke(struct ame__engine *engine)
+{
+    uint64_t count;
+    if (!engine->woken) return;
+    engine->woken = false;
+    if (read(engine->wake_fd, &count, sizeof count) < 0) { /* cannot be */
+    }
+}
+
+/* Whoever sleeps computed for how long before the last round: tells it of a new timer or watcher. */
+static void tell_sleepers(struct ame__engine *engine)
+{
+    if (!engine->asleep && engine->helper_state != AME__WATCHING) return;
+    if (engine->net.changed || ame__net_timeout(&engine->net) >= 0) poke(engine);
+}
+
 void ame__leave(void)
 {
     if (ame__engine.net.changed) {
@@ -60,6 +86,7 @@ void ame__leave(void)
         strcpy(text, ame__error_text());
         ame__net_poll(&ame__engine.net);
         ame__error_adopt(AME_OK, text);
+        tell_sleepers(&ame__engine);
     }
     unlock_engine(&ame__engine);
 }
@@ -68,11 +95,7 @@ void ame__wake(void)
 {
     struct ame__engine *engine = &ame__engine;
     if (engine->followers) pthread_cond_broadcast(&engine->progressed);
-    if (engine->asleep) {
-        uint64_t one = 1;
-        if (write(engine->wake_fd, &one, sizeof one) < 0) { /* it is awake already */
-        }
-    }
+    if (engine->asleep) poke(engine);
 }
 
 void ame__progress(void)
@@ -128,14 +151,12 @@ static void sleep_until_news(struct ame__engine *engine)
     struct pollfd fds[2] = {{.fd = ame__net_fd(&engine->net), .events = POLLIN},
                             {.fd = engine->wake_fd, .events = POLLIN}};
     int timeout = ame__net_timeout(&engine->net);
-    uint64_t count;
     engine->asleep = true;
     unlock_engine(engine);
     (void) poll(fds, 2, timeout);
     lock_engine(engine);
     engine->asleep = false;
-    if (fds[1].revents && read(engine->wake_fd, &count, sizeof count) < 0) { /* somebody else has reset it */
-    }
+    unpoke(engine);
 }
 
 static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
@@ -151,6 +172,7 @@ static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, 
     }
     engine->driving = false;
     if (engine->followers) pthread_cond_broadcast(&engine->progressed);
+    tell_sleepers(engine);
     if (engine->helper_state == AME__PARKED && engine->helper_started) pthread_cond_signal(&engine->helper_wake);
 }
 
@@ -184,6 +206,8 @@ static void tick(struct ame__engine *engine, int64_t ms)
     until.tv_sec = (time_t) (end / 1000000000);
     until.tv_nsec = (long) (end % 1000000000);
     pthread_cond_timedwait(&engine->helper_wake, &engine->lock, &until);
+    /* Calls that only start something make no progress; a program may make nothing but such calls. */
+    if (!engine->driving && !engine->helper_stop) ame__net_poll(&engine->net);
 }
 
 static void watch(struct ame__engine *engine)
@@ -195,8 +219,9 @@ static void watch(struct ame__engine *engine)
     if (engine->net.changed) return;
     int timeout = ame__net_timeout(&engine->net);
     unlock_engine(engine);
-    (void) poll(fds, 2, timeout); /* wake_fd is left for the driver to reset */
+    (void) poll(fds, 2, timeout);
     lock_engine(engine);
+    if (!engine->driving) unpoke(engine);
     if (!engine->driving && !engine->helper_stop) ame__net_poll(&engine->net);
 }
 
@@ -243,13 +268,11 @@ int ame__helper_start(void)
 void ame__helper_stop(void)
 {
     struct ame__engine *engine = &ame__engine;
-    uint64_t one = 1;
     if (!engine->helper_started) return;
     lock_engine(engine);
     engine->helper_stop = true;
     pthread_cond_signal(&engine->helper_wake);
-    if (write(engine->wake_fd, &one, sizeof one) < 0) { /* readable already */
-    }
+    poke(engine);
     unlock_engine(engine);
     pthread_join(engine->helper, NULL);
     engine->helper_started = false;

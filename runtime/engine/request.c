@@ -59,6 +59,7 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
     }
     if (request->out_busy) return; /* its buffer is still being sent from; comes back here when that ends */
     request->phase = AME__DONE;
+    if (request->kind != AME__COLL) request->comm->active--;
     ame__engine.net.enough = true; /* the program may now post the receive for what comes next */
     if (request->on_done) request->on_done(request);
     ame__wake();

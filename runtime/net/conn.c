@@ -107,6 +107,12 @@ void ame__conn_pause(struct ame__conn *conn, bool paused)
     if (conn->state == AME__CONN_OPEN) watch_open(conn);
 }
 
+void ame__conn_end(struct ame__conn *conn)
+{
+    shutdown(conn->fd, SHUT_WR);
+    ame__conn_pause(conn, false);
+}
+
 /* ---- sending ------------------------------------------------------------------------------------- */
 
 /* Fills `parts` with what is left of `out`; returns how many were used. */
@@ -141,6 +147,7 @@ static ssize_t send_parts(struct ame__conn *conn, struct iovec *parts, int count
         if (errno == EAGAIN || errno == ENOBUFS) return 0;
         /* The reading side will find out what happened, after it has read what the other side had sent before. */
         conn->send_broken = true;
+        if (errno != EPIPE && errno != ECONNRESET) shutdown(conn->fd, SHUT_WR); /* EFAULT, ENOMEM: it would not */
         ame__log(net, DEBUG, "send to rank %d failed: %s", conn->peer, ame__errno_name(errno));
         return 0;
     }
@@ -163,7 +170,7 @@ void ame__conn_flush(struct ame__conn *conn)
         ssize_t n = send_parts(conn, parts, count);
         size_t left = (size_t) n;
         conn->queued -= left;
-        while (left) {
+        while (left && conn->state == AME__CONN_OPEN) {
             struct ame__out *out = ame__container_of(ame__list_first(&conn->queue), struct ame__out, link);
             size_t rest = AME__HEADER_SIZE + out->length - out->sent;
             size_t step = left < rest ? left : rest;
@@ -398,21 +405,12 @@ void ame__conn_read(struct ame__conn *conn)
         if (conn->state != AME__CONN_OPEN || conn->paused || !read_once(conn)) return;
 }
 
-void ame__conn_drain(struct ame__conn *conn)
-{
-    struct ame__net *net = conn->net;
-    unsigned char *stage = net->stage;
-    net->stage = net->spare; /* what another connection has read may still be in use */
-    while (conn->state == AME__CONN_OPEN && read_once(conn)) {
-    }
-    net->stage = stage;
-}
-
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct ame__conn *conn = poll->data;
     if (status < 0) { /* libuv has stopped watching: EPOLLERR; recv tells the cause */
         conn->watched = 0;
+        conn->paused = false; /* it is dead: read what is left and hear of it */
         events = UV_READABLE;
     }
     if (conn->state != AME__CONN_OPEN) {

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -24,18 +25,18 @@ int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, con
     net->size = size;
     net->window = window;
     net->events = events;
-    net->listen_fd = -1;
+    net->listen_fd = net->spare_fd = -1;
     ame__list_init(&net->conns);
     if (sodium_init() < 0)
         return ame__fail(AME_E_SYSTEM, "libsodium cannot be initialised (no source of random bytes?)");
     int error = uv_loop_init(&net->loop);
     if (error) return ame__fail(AME_E_SYSTEM, "no event loop: %s", uv_strerror(error));
     net->loop_open = true;
+    net->spare_fd = size > 1 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
     uv_timer_init(&net->loop, &net->sweeper);
     net->sweeper.data = net;
     net->stage = malloc(AME__STAGE_SIZE);
-    net->spare = malloc(AME__STAGE_SIZE);
-    return net->stage && net->spare ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
+    return net->stage ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
 }
 
 void ame__net_close(struct ame__net *net)
@@ -48,12 +49,12 @@ void ame__net_close(struct ame__net *net)
         close(net->listen_fd);
         net->listen_fd = -1;
     }
+    if (net->spare_fd >= 0) close(net->spare_fd);
     uv_close((uv_handle_t *) &net->sweeper, NULL);
     uv_run(&net->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&net->loop)) ame__log(net, ERROR, "the event loop still has handles; please report this");
     net->loop_open = false;
     free(net->stage);
-    free(net->spare);
     sodium_memzero(net->key, sizeof net->key);
 }
 
@@ -76,7 +77,7 @@ int ame__net_fd(const struct ame__net *net)
 
 int ame__net_timeout(const struct ame__net *net)
 {
-    return uv_backend_timeout(&net->loop);
+    return uv_loop_alive(&net->loop) ? uv_backend_timeout(&net->loop) : -1; /* libuv: 0 with nothing to watch */
 }
 
 static void address_text(int fd, bool own, char text[AME__ADDRESS_MAX])
@@ -123,6 +124,12 @@ static bool accept_one(struct ame__net *net)
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             ame__log(net, WARN, "cannot accept a connection: %s (limit on open files: ulimit -n)", strerror(errno));
             if (net->strangers) drop_oldest_stranger(net);
+            if (net->spare_fd < 0) return false;
+            close(net->spare_fd); /* else this connection would keep the listener readable for ever */
+            fd = accept4(net->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd >= 0) close(fd);
+            net->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+            return fd >= 0;
         }
         return errno == EINTR || errno == ECONNABORTED;
     }

@@ -118,10 +118,10 @@ struct ame__net {
     const struct ame__net_events *events;
     struct ame__list conns;
     int strangers;
-    uv_timer_t sweeper; /* runs while there are strangers */
-    int listen_fd;
+    uv_timer_t sweeper;      /* runs while there are strangers */
+    int listen_fd, spare_fd; /* spare: given up to accept and close a connection when there are no descriptors left */
     uv_poll_t listen_poll;
-    unsigned char *stage, *spare;
+    unsigned char *stage;
     bool enough; /* set by the owner while frames are handled: what follows can wait, there is something to tell */
 };
 
@@ -151,9 +151,9 @@ void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *heade
 void ame__conn_flush(struct ame__conn *conn);
 /* Reads what has arrived; not while a frame is being handled. */
 void ame__conn_read(struct ame__conn *conn);
-/* Reads all that has arrived, at once, while a frame of another connection is being handled. Not nested. */
-void ame__conn_drain(struct ame__conn *conn);
 void ame__conn_pause(struct ame__conn *conn, bool paused);
+/* This side sends no more; what the other side has sent is still read, then its end closes the connection. */
+void ame__conn_end(struct ame__conn *conn);
 /* Closes; tells `closed` or `dial_failed`. */
 void ame__conn_close(struct ame__conn *conn, int code, const char *text);
 
