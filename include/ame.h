@@ -143,7 +143,8 @@ AME_API int ame_comm_dup(ame_comm *comm, ame_comm **newcomm);
 /* Collective over `comm`: ranks that give the same `color` (>= 0) form a new communicator, ordered by `key`, then by
  * rank in `comm`. AME_UNDEFINED as colour: this rank is in none, and *newcomm becomes NULL. */
 AME_API int ame_comm_split(ame_comm *comm, int color, int key, ame_comm **newcomm);
-/* Releases a communicator made by dup or split and sets *comm to NULL. Local; requests on it must have completed. */
+/* Releases a communicator made by dup or split and sets *comm to NULL. Local. While operations on it have not
+ * completed it is AME_E_COMM, and nothing is freed. */
 AME_API int ame_comm_free(ame_comm **comm);
 
 /* ---- point to point ------------------------------------------------------------------------------ */

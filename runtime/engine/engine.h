@@ -8,10 +8,10 @@
  * signalled when a request completes or the driver goes. While nobody waits inside the library the helper thread
  * watches the connections, so that messages, link set-up and notices are served while the program computes. It is in
  * one of three states:
- *     TICKING   calls come and go: looks again after a while, at first AME__TICK_MS_LEAST, then ever longer, so that
+ *     TICKING   calls that make progress come and go: looks again after a while, at first AME__TICK_MS_LEAST, then ever longer, so that
  *               it does not get in the way of a program that communicates; it takes over at the latest after as long
  *               as the program had been communicating
- *     WATCHING  no call for a whole tick: asleep in poll() on the connections
+ *     WATCHING  no such call for a whole tick: asleep in poll() on the connections
  *     PARKED    a driver sleeps: asleep until the driver leaves
  *
  * Messages. Up to the eager limit a message is sent at once, as long as the receiver's program is not more than the
@@ -261,7 +261,7 @@ struct ame__engine {
     bool helper_started, helper_stop;
     enum ame__helper_state helper_state;
     pthread_cond_t helper_wake;
-    uint64_t entries; /* calls so far */
+    uint64_t rounds; /* of progress made by calls so far */
 
     int rank, size;
     char host[64];

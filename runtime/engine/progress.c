@@ -43,7 +43,6 @@ int ame__enter(const char *function)
                              ? "this process is a fork of a rank, in which libame cannot be used; start a new program"
                              : "ame_finalize has been called");
     lock_engine(engine);
-    engine->entries++;
     if (engine->aborted) {
         int code = ame__fail(AME_E_ABORTED, "%s: rank %d has called ame_abort(%d)", function, engine->abort_rank,
                              engine->abort_code);
@@ -101,6 +100,7 @@ void ame__wake(void)
 void ame__progress(void)
 {
     struct ame__engine *engine = &ame__engine;
+    engine->rounds++;
     ame__net_poll(&engine->net);
     if (engine->crowded || atomic_load_explicit(&engine->contenders, memory_order_relaxed)) {
         unlock_engine(engine);
@@ -162,6 +162,7 @@ static void sleep_until_news(struct ame__engine *engine)
 static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
 {
     engine->driving = true;
+    engine->rounds++;
     while (!spin(engine, ready, arg, hint)) {
         ame__net_poll(&engine->net); /* also hands new watchers to the kernel */
         if (ready(arg)) break;
@@ -234,8 +235,8 @@ static void *helper_main(void *arg)
     while (!engine->helper_stop) {
         if (engine->driving && engine->asleep) {
             park(engine);
-        } else if (engine->driving || engine->entries != seen) {
-            seen = engine->entries;
+        } else if (engine->driving || engine->rounds != seen) {
+            seen = engine->rounds;
             tick(engine, ms);
             ms = 2 * ms < AME__TICK_MS_MOST ? 2 * ms : AME__TICK_MS_MOST;
         } else {

@@ -144,7 +144,37 @@ static void bad_requests(void)
     CHECK_CODE(ame_cancel(copy), AME_E_REQUEST, "request");
     CHECK_CODE(ame_waitall(2, array, NULL), AME_E_REQUEST, "request");
     CHECK_CODE(ame_waitany(2, array, &index, NULL), AME_E_REQUEST, "request");
+
+    /* the same one twice: completed once, and the handle is not given to two requests after that */
+    int one = 1, two = 2;
+    ame_request *twice[2], *third, *fourth;
+    CHECK_OK(ame_isend(&one, sizeof one, 0, 1, AME_COMM_SELF, &twice[0]));
+    twice[1] = twice[0];
+    CHECK_CODE(ame_waitall(2, twice, NULL), AME_E_REQUEST, "request");
+    CHECK_OK(ame_recv(&two, sizeof two, 0, 1, AME_COMM_SELF, NULL));
+    CHECK_OK(ame_irecv(&one, sizeof one, 0, 2, AME_COMM_SELF, &third));
+    CHECK_OK(ame_irecv(&two, sizeof two, 0, 3, AME_COMM_SELF, &fourth));
+    CHECK(third != fourth);
+    CHECK_OK(ame_cancel(third));
+    CHECK_OK(ame_cancel(fourth));
+    CHECK_OK(ame_wait(&third, NULL));
+    CHECK_OK(ame_wait(&fourth, NULL));
     CHECK(done == 5 && index == 5);
+}
+
+/* A communicator on which something is under way is not freed. */
+static void busy_comm(void)
+{
+    ame_comm *comm;
+    ame_request *request;
+    int value;
+    CHECK_OK(ame_comm_dup(AME_COMM_SELF, &comm));
+    CHECK_OK(ame_irecv(&value, sizeof value, 0, 0, comm, &request));
+    CHECK_CODE(ame_comm_free(&comm), AME_E_COMM, "communicator");
+    CHECK_OK(ame_cancel(request));
+    CHECK_OK(ame_wait(&request, NULL));
+    CHECK_OK(ame_comm_free(&comm));
+    CHECK(comm == NULL);
 }
 
 static void bad_types(void)
@@ -187,8 +217,8 @@ static void bad_lengths(void)
 
 int main(void)
 {
-    static void (*const all[])(void) = {bad_ranks,    bad_tags,  bad_comms,  null_pointers,
-                                        bad_requests, bad_types, bad_colors, bad_lengths};
+    static void (*const all[])(void) = {bad_ranks, bad_tags,  bad_comms,  null_pointers, bad_requests,
+                                        busy_comm, bad_types, bad_colors, bad_lengths};
     check_begin();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         all[i]();
