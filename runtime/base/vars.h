@@ -18,6 +18,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
 #define AME__VARS(X)                                                                                                   \
     X(ALLOW_SINGLETON, BY_USER, FLAG, "0", 0, 1,                                                                       \
       "1: run as a job of one rank even if the environment says that there are more")                                  \
+    X(BOOT, BY_USER, TEXT, "auto", 0, 0,                                                                               \
+      "how this process was started: auto, or one of the ways that ame-info lists (without effect under ameexec)")     \
     X(CONNECT_TIMEOUT, BY_USER, SECONDS, "60", 0.1, 1e6, "time in which all ranks must have found each other")         \
     X(DIRECT, BY_USER, FLAG, "1", 0, 1, "0: no direct links, messages between other ranks go through rank 0")          \
     X(EAGER_LIMIT, BY_USER, BYTES, "256k", 0, 1 << 20,                                                                 \
@@ -26,10 +28,19 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "bytes one rank may send ahead to another that does not receive; 0: by number of ranks")                         \
     X(FINALIZE_TIMEOUT, BY_USER, SECONDS, "10", 0.1, 1e6,                                                              \
       "how long ame_finalize waits for a rank that does not answer; rank 0 waits for all others as long as they run")  \
+    X(IFACE, BY_USER, TEXT, "", 0, 0,                                                                                  \
+      "interfaces for connections between hosts: beginnings of names (eth,ib), = for whole names (=eth0), ^ for all "  \
+      "but these (^docker,virbr), or networks (10.1.0.0/16)")                                                          \
+    X(JOB_TOKEN, BY_USER, TEXT, "", 0, 0,                                                                              \
+      "name of the job, the same in all of its ranks and in no other job; with AME_SHARED_DIR, AME_RANK and AME_SIZE " \
+      "(or RANK and WORLD_SIZE) it starts a job without a launcher")                                                   \
     X(LOG, BY_USER, TEXT, "error", 0, 0,                                                                               \
       "level (none error warn info debug trace), then module:level (base boot net engine comm coll launcher), "        \
       "separated by commas")                                                                                           \
     X(LOG_FILE, BY_USER, TEXT, "", 0, 0, "file for the log, one per process: %h host, %p process, %r rank")            \
+    X(PORT_RANGE, BY_USER, TEXT, "", 0, 0,                                                                             \
+      "lower:upper, the ports to listen on for other hosts (also MPIEXEC_PORT_RANGE); empty: any")                     \
+    X(SHARED_DIR, BY_USER, TEXT, "", 0, 0, "directory that all hosts of the job share, through which its ranks meet")  \
     X(SPIN_US, BY_USER, NUMBER, "-1", -1, 1e6,                                                                         \
       "microseconds that a waiting call spins before it sleeps; -1: 50, or 200 when ranks outnumber cores (it then "   \
       "yields)")                                                                                                       \

@@ -14,9 +14,13 @@
 
 #include "ways.h"
 
-/* Order: the launcher nearest to this process first. PMI_FD is checked to be an open socket, so a stale one left by an
- * outer launcher is passed over; see docs/design.md, "How a process finds out who it is". */
-const struct ame__boot_way *const ame__boot_ways[] = {&ame__boot_pmi1, &ame__boot_single, NULL};
+/* What the user says for this very job comes first; then the launcher nearest to this process: PMI_FD is a descriptor, and
+ * is checked to be open, so that one left over from an outer launcher is passed over; Hydra and ameexec run inside
+ * allocations of Slurm and under other launchers, whose variables they leave standing. Open MPI runs inside allocations
+ * of Slurm, so PMIx stands before SLURM_*. See docs/design.md, "How a process finds out who it is". */
+const struct ame__boot_way *const ame__boot_ways[] = {
+    &ame__boot_shared,  &ame__boot_pmi1,  &ame__boot_pmi2,   &ame__boot_pmix,
+    &ame__boot_session, &ame__boot_slurm, &ame__boot_single, NULL};
 
 bool ame__boot_several(char text[AME__BOOT_WHY_MAX])
 {
@@ -76,24 +80,44 @@ static bool has_helper_thread(long pid)
     return found;
 }
 
+long ame__boot_rank_above(long pid)
+{
+    pid = pid ? parent_of(pid) : getppid();
+    for (int generations = 0; pid > 1 && generations < 64; generations++, pid = parent_of(pid))
+        if (has_helper_thread(pid)) return pid;
+    return 0;
+}
+
 bool ame__boot_inside_rank(void)
 {
-    long pid = getppid();
-    for (int generations = 0; pid > 1 && generations < 64; generations++, pid = parent_of(pid))
-        if (has_helper_thread(pid)) return true;
-    return false;
+    return ame__boot_rank_above(0) > 0;
+}
+
+/* The way that AME_BOOT names; NULL: none. Under ameexec it says nothing: the variable is from outside the job. */
+static int named_way(const struct ame__boot_way **named)
+{
+    const char *name = ame__var_text(AME__VAR_BOOT);
+    *named = NULL;
+    if (!strcmp(name, "auto") || ame__var_is_set(AME__VAR_JOB_ID)) return AME_OK;
+    for (const struct ame__boot_way *const *way = ame__boot_ways; *way; way++)
+        if (!strcmp((*way)->name, name)) *named = *way;
+    if (*named) return AME_OK;
+    return ame__fail(AME_E_CONFIG, "AME_BOOT='%.40s' is not a way of being started; ame-info lists them", name);
 }
 
 int ame__boot_open(struct ame__boot *boot)
 {
     double seconds;
+    const struct ame__boot_way *named;
     int code = ame__var_number(AME__VAR_CONNECT_TIMEOUT, &seconds);
+    if (!code) code = named_way(&named);
     if (code) return code;
     memset(boot, 0, sizeof *boot);
     boot->fd = -1;
     boot->size = boot->local_size = 1;
     boot->deadline = ame__now_ns() + (int64_t) (seconds * 1e9);
     for (const struct ame__boot_way *const *way = ame__boot_ways; *way; way++) {
+        if (named && *way != named) continue;
         bool chosen = (*way)->probe(boot->why);
         ame__log(boot, DEBUG, "%s: %s: %s", (*way)->name, chosen ? "chosen" : "not chosen", boot->why);
         if (!chosen) continue;
@@ -102,7 +126,8 @@ int ame__boot_open(struct ame__boot *boot)
         if (code) ame__boot_close(boot);
         return code;
     }
-    return ame__fail(AME_E_INTERNAL, "no way of starting applies");
+    return ame__fail(AME_E_BOOT, "AME_BOOT=%s asks for a way of being started that does not apply: %s",
+                     ame__var_text(AME__VAR_BOOT), boot->why);
 }
 
 int ame__boot_put(struct ame__boot *boot, const char *key, const char *value)
@@ -119,6 +144,11 @@ int ame__boot_get(struct ame__boot *boot, const char *key, char value[AME__BOOT_
 {
     if (!boot->way->get) return ame__fail(AME_E_INTERNAL, "boot way %s has no values", boot->way->name);
     return boot->way->get(boot, key, value);
+}
+
+void ame__boot_connected(struct ame__boot *boot)
+{
+    if (boot->way->connected) boot->way->connected(boot);
 }
 
 void ame__boot_release(struct ame__boot *boot, bool leaving)

@@ -1,7 +1,7 @@
 /* boot.h - who am I: rank and size of this process, and a small exchange of values with the other ranks.
  *
- * The ways of being started are tried in the order of ame__boot_ways; the first whose probe says yes is taken, and each
- * says why it was or was not chosen. A way that was chosen and then fails is an error; nothing falls back silently to a
+ * The ways of being started are tried in the order of ame__boot_ways, or the one that AME_BOOT names; the first whose
+ * probe says yes is taken, and each says why it was or was not chosen. A way that was chosen and then fails is an error; nothing falls back silently to a
  * job of one rank. Only the thread that runs ame_init or ame_finalize calls this layer (ame__boot_blame: with the
  * engine's lock; ame__boot_abort: any thread).
  *
@@ -21,11 +21,16 @@ struct ame__boot {
     const struct ame__boot_way *way;
     int rank, size;
     int local_rank, local_size;  /* among the ranks of this host */
+    int hosts;                   /* that the job has; 0: not known */
     char why[AME__BOOT_WHY_MAX]; /* what made this way be chosen */
     int fd;                      /* connection to the launcher, or -1 */
+    bool stale_values;           /* a value may be left over from another job: read it again if it leads nowhere */
+    char directory[256];         /* of the file of the exchange */
+    bool own_directory;          /* it is the launcher's and stays */
     char name[256];              /* the launcher's name for the exchange */
     char input[2048];            /* received from the launcher and not used yet */
     size_t input_length;
+    bool lost;        /* the launcher has closed the connection */
     int64_t deadline; /* on ame__now_ns(): when the exchange must be done */
 };
 
@@ -38,6 +43,8 @@ struct ame__boot_way {
     int (*put)(struct ame__boot *boot, const char *key, const char *value);
     int (*fence)(struct ame__boot *boot);
     int (*get)(struct ame__boot *boot, const char *key, char value[AME__BOOT_VALUE_MAX]);
+    /* All ranks are connected, or never will be: nobody will read a value any more. */
+    void (*connected)(struct ame__boot *boot);
     /* The exchange is over. `leaving` is true at ame_finalize and false right after the start. */
     void (*release)(struct ame__boot *boot, bool leaving);
     /* Tells the launcher that an operation of this rank fails because rank `failed` has, so that it can name the first.
@@ -53,6 +60,7 @@ int ame__boot_open(struct ame__boot *boot);
 int ame__boot_put(struct ame__boot *boot, const char *key, const char *value);
 int ame__boot_fence(struct ame__boot *boot);
 int ame__boot_get(struct ame__boot *boot, const char *key, char value[AME__BOOT_VALUE_MAX]);
+void ame__boot_connected(struct ame__boot *boot);
 void ame__boot_release(struct ame__boot *boot, bool leaving);
 void ame__boot_close(struct ame__boot *boot);
 void ame__boot_blame(struct ame__boot *boot, int failed);
@@ -63,6 +71,8 @@ bool ame__boot_several(char text[AME__BOOT_WHY_MAX]);
 /* Is an ancestor of this process a rank that has called ame_init? Then this is a subprocess of a rank, with its
  * variables. */
 bool ame__boot_inside_rank(void);
+/* The nearest ancestor of process `pid` (0: of this one) that is a rank; 0 if there is none. */
+long ame__boot_rank_above(long pid);
 /* Name of the helper thread of each rank, by which ame__boot_inside_rank knows it. */
 #define AME__BOOT_THREAD_NAME "ame-helper"
 

@@ -1,64 +1,51 @@
 /* pmi1.c - started by a launcher that speaks PMI-1 on the inherited descriptor PMI_FD: ameexec, MPICH's Hydra, and
- * Slurm's pmi2 plug-in.
+ * Slurm's pmi2 plug-in; or that listens on PMI_PORT: Hydra with -pmi-port.
  *
  * The protocol is lines of key=value pairs, "cmd=..." first; every request has one reply. Replies are parsed by key,
  * since the order and extra pairs differ between launchers. Under ameexec the connection is kept until ame_finalize, so
  * that the launcher knows which ranks have finalized and can be asked to abort; others are left right after the
  * exchange, because their reaction to what comes later is not ours.
  */
-#include "ways.h"
-
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/vars.h"
 
+#include "env.h"
+#include "pmi.h"
+#include "ways.h"
+
 enum { LINE_MAX_BYTES = 1024 };
 
 static bool probe(char why[AME__BOOT_WHY_MAX])
 {
-    const char *text = getenv("PMI_FD");
-    struct stat status;
-    if (!text || !*text) {
+    const char *fd = getenv("PMI_FD"), *port = getenv("PMI_PORT");
+    static const char *const rank_and_size[] = {"PMI_RANK", "PMI_SIZE", NULL};
+    if (fd && ame__env_is_socket(fd)) {
+        const char *missing = ame__env_missing(rank_and_size);
+        if (missing)
+            snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is set, but %s is not", fd, missing);
+        else
+            snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is an open socket to the launcher", fd);
+        return !missing;
+    }
+    if (port && ame__env_is_set("PMI_ID")) {
+        static const char *const place[] = {"PMI_PORT", "PMI_ID", NULL};
+        bool stale = ame__env_is_ancestors(place);
+        snprintf(why, AME__BOOT_WHY_MAX, "PMI_PORT=%.80s is %s", port,
+                 stale ? "for the rank that has started this process" : "where the launcher listens");
+        return !stale;
+    }
+    if (fd)
+        snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is not an open socket (left over from an outer launcher?)", fd);
+    else
         snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD is not set");
-        return false;
-    }
-    char *end;
-    long fd = strtol(text, &end, 10);
-    if (*end || fd < 0 || fd > 1 << 20 || fstat((int) fd, &status) || !S_ISSOCK(status.st_mode)) {
-        snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is not an open socket (left over from an outer launcher?)",
-                 text);
-        return false;
-    }
-    if (!getenv("PMI_RANK") || !getenv("PMI_SIZE")) {
-        snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is set, but PMI_RANK or PMI_SIZE is not", text);
-        return false;
-    }
-    snprintf(why, AME__BOOT_WHY_MAX, "PMI_FD=%.20s is an open socket to the launcher", text);
-    return true;
-}
-
-static int send_line(struct ame__boot *boot, const char *line, size_t length)
-{
-    for (size_t sent = 0; sent < length;) {
-        ssize_t n = send(boot->fd, line + sent, length - sent, MSG_NOSIGNAL);
-        if (n > 0)
-            sent += (size_t) n;
-        else if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return ame__fail(AME_E_BOOT, "rank %d of %d: the launcher is gone (write to PMI_FD=%d: %s)", boot->rank,
-                             boot->size, boot->fd, ame__errno_name(errno));
-    }
-    return AME_OK;
+    return false;
 }
 
 static int receive_line(struct ame__boot *boot, char line[LINE_MAX_BYTES + 1])
@@ -70,29 +57,14 @@ static int receive_line(struct ame__boot *boot, char line[LINE_MAX_BYTES + 1])
             if (length > LINE_MAX_BYTES) break;
             memcpy(line, boot->input, length);
             line[length] = '\0';
-            boot->input_length -= length + 1;
-            memmove(boot->input, newline + 1, boot->input_length);
+            ame__pmi_consume(boot, length + 1);
             return AME_OK;
         }
         if (boot->input_length == sizeof boot->input) break;
-        int64_t left = (boot->deadline - ame__now_ns()) / 1000000;
-        struct pollfd poller = {.fd = boot->fd, .events = POLLIN};
-        int ready = left > 0 ? poll(&poller, 1, left > 60000 ? 60000 : (int) left) : 0;
-        if (left <= 0)
-            return ame__fail(AME_E_TIMEOUT,
-                             "rank %d of %d: the other ranks did not get as far as ame_init in the time of "
-                             "AME_CONNECT_TIMEOUT=%s s (waiting for the launcher at PMI_FD=%d)",
-                             boot->rank, boot->size, ame__var_text(AME__VAR_CONNECT_TIMEOUT), boot->fd);
-        if (ready <= 0) continue;
-        ssize_t n = recv(boot->fd, boot->input + boot->input_length, sizeof boot->input - boot->input_length, 0);
-        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-            return ame__fail(AME_E_BOOT,
-                             "rank %d of %d: the launcher closed the connection PMI_FD=%d (%s). Has another program "
-                             "of this rank used it already?",
-                             boot->rank, boot->size, boot->fd, n ? ame__errno_name(errno) : "end of file");
-        if (n > 0) boot->input_length += (size_t) n;
+        int code = ame__pmi_receive(boot);
+        if (code) return code;
     }
-    return ame__fail(AME_E_PROTOCOL, "rank %d: the launcher sent a line of more than %d bytes on PMI_FD", boot->rank,
+    return ame__fail(AME_E_PROTOCOL, "rank %d: the launcher sent a line of more than %d bytes", boot->rank,
                      LINE_MAX_BYTES);
 }
 
@@ -125,7 +97,7 @@ static int request(struct ame__boot *boot, const char *expected, char reply[LINE
     int length = vsnprintf(line, sizeof line, format, args);
     va_end(args);
     if (length >= LINE_MAX_BYTES) return ame__fail(AME_E_INTERNAL, "PMI-1 request of %d bytes", length);
-    int code = send_line(boot, line, (size_t) length);
+    int code = ame__pmi_send(boot, line, (size_t) length);
     if (!code) code = receive_line(boot, reply);
     if (code) return code;
     if (!value_of(reply, "cmd", command, sizeof command) || strcmp(command, expected))
@@ -137,36 +109,78 @@ static int request(struct ame__boot *boot, const char *expected, char reply[LINE
     return AME_OK;
 }
 
-static int number_from(const char *name, int minimum, int maximum, int *number)
+/* A launcher that listens on PMI_PORT tells rank and size when it has heard the number PMI_ID. */
+static int introduce(struct ame__boot *boot)
 {
-    const char *text = getenv(name);
-    char *end;
-    long value = text ? strtol(text, &end, 10) : 0;
-    if (!text || end == text || *end || value < minimum || value > maximum)
-        return ame__fail(AME_E_BOOT, "%s='%s' is not a number from %d to %d", name, text ? text : "", minimum, maximum);
-    *number = (int) value;
-    return AME_OK;
+    char line[LINE_MAX_BYTES + 1], number[20];
+    int id, known = 0;
+    int code = ame__env_number("PMI_ID", 0, 1 << 24, &id);
+    if (!code) code = ame__pmi_connect(boot, getenv("PMI_PORT"));
+    if (code) return code;
+    int length = snprintf(line, sizeof line, "cmd=initack pmiid=%d\n", id);
+    code = ame__pmi_send(boot, line, (size_t) length);
+    for (int lines = 0; !code && known < 3 && lines < 10; lines++) {
+        code = receive_line(boot, line);
+        if (code) break;
+        if (value_of(line, "size", number, sizeof number))
+            boot->size = (int) strtol(number, NULL, 10), known++;
+        else if (value_of(line, "rank", number, sizeof number))
+            boot->rank = (int) strtol(number, NULL, 10), known++;
+        else if (value_of(line, "debug", number, sizeof number))
+            known++; /* the last one */
+    }
+    if (!code && (known < 3 || boot->size < 1 || boot->size > 1 << 24 || boot->rank < 0 || boot->rank >= boot->size))
+        code = ame__fail(AME_E_PROTOCOL, "the launcher at PMI_PORT=%.80s does not say who PMI_ID=%d is",
+                         getenv("PMI_PORT"), id);
+    return code;
+}
+
+static int find_launcher(struct ame__boot *boot)
+{
+    const char *fd = getenv("PMI_FD");
+    if (!fd || !ame__env_is_socket(fd)) return introduce(boot);
+    int code = ame__env_number("PMI_SIZE", 1, 1 << 24, &boot->size);
+    if (!code) code = ame__env_number("PMI_RANK", 0, boot->size - 1, &boot->rank);
+    if (!code) boot->fd = (int) strtol(fd, NULL, 10);
+    if (!code) fcntl(boot->fd, F_SETFD, FD_CLOEXEC); /* a subprocess of this rank is not this rank */
+    return code;
+}
+
+/* Which ranks are on this host? Hydra and ameexec say it in variables, Slurm in a value. */
+static int find_place(struct ame__boot *boot)
+{
+    char reply[LINE_MAX_BYTES + 1], mapping[LINE_MAX_BYTES];
+    int code = AME_OK;
+    boot->local_rank = boot->rank;
+    boot->local_size = boot->size;
+    if (ame__env_is_set("MPI_LOCALNRANKS")) {
+        if (!ame__env_number("MPI_LOCALNRANKS", 1, boot->size, &boot->local_size) && ame__env_is_set("MPI_LOCALRANKID"))
+            code = ame__env_number("MPI_LOCALRANKID", 0, boot->local_size - 1, &boot->local_rank);
+        if (boot->local_size == boot->size) boot->hosts = 1;
+        return code;
+    }
+    code = request(boot, "get_result", reply, "cmd=get kvsname=%s key=PMI_process_mapping\n", boot->name);
+    if (code == AME_E_BOOT) return boot->lost ? code : AME_OK; /* it does not say: perhaps several hosts */
+    if (!code && value_of(reply, "value", mapping, sizeof mapping))
+        (void) ame__env_mapping(mapping, boot->rank, boot->size, &boot->hosts, &boot->local_rank, &boot->local_size);
+    return code;
 }
 
 static int open_pmi1(struct ame__boot *boot)
 {
     char reply[LINE_MAX_BYTES + 1];
-    int code = number_from("PMI_SIZE", 1, 1 << 24, &boot->size);
-    if (!code) code = number_from("PMI_RANK", 0, boot->size - 1, &boot->rank);
-    if (code) return code;
-    boot->fd = (int) strtol(getenv("PMI_FD"), NULL, 10);
-    fcntl(boot->fd, F_SETFD, FD_CLOEXEC); /* a subprocess of this rank is not this rank */
-    code = request(boot, "response_to_init", reply, "cmd=init pmi_version=1 pmi_subversion=1\n");
+    int code = find_launcher(boot);
+    if (!code) code = request(boot, "response_to_init", reply, "cmd=init pmi_version=1 pmi_subversion=1\n");
+    if (code == AME_E_BOOT && !boot->lost) { /* it is there, and refuses this version */
+        snprintf(boot->why, sizeof boot->why, "the launcher refuses PMI-1: %.80s", reply);
+        boot->way = &ame__boot_pmi2;
+        return boot->way->open(boot);
+    }
     if (!code) code = request(boot, "my_kvsname", reply, "cmd=get_my_kvsname\n");
     if (code) return code;
     if (!value_of(reply, "kvsname", boot->name, sizeof boot->name))
         return ame__fail(AME_E_PROTOCOL, "rank %d: no kvsname in '%.100s' of the launcher", boot->rank, reply);
-    boot->local_rank = boot->rank;
-    boot->local_size = boot->size;
-    if (getenv("MPI_LOCALNRANKS") && !number_from("MPI_LOCALNRANKS", 1, boot->size, &boot->local_size) &&
-        getenv("MPI_LOCALRANKID"))
-        code = number_from("MPI_LOCALRANKID", 0, boot->local_size - 1, &boot->local_rank);
-    return code;
+    return find_place(boot);
 }
 
 static int put(struct ame__boot *boot, const char *key, const char *value)
@@ -208,23 +222,24 @@ static void blame(struct ame__boot *boot, int failed)
     char line[64];
     int length = snprintf(line, sizeof line, "cmd=ame_failed rank=%d\n", failed);
     /* An extension that only ameexec knows; the connection of any other launcher has been released. */
-    if (boot->fd >= 0) (void) send_line(boot, line, (size_t) length);
+    if (boot->fd >= 0) (void) ame__pmi_send(boot, line, (size_t) length);
 }
 
 static void abort_job(struct ame__boot *boot, int code)
 {
     char line[64];
     int length = snprintf(line, sizeof line, "cmd=abort exitcode=%d\n", code);
-    if (boot->fd >= 0) (void) send_line(boot, line, (size_t) length);
+    if (boot->fd >= 0) (void) ame__pmi_send(boot, line, (size_t) length);
 }
 
-const struct ame__boot_way ame__boot_pmi1 = {.name = "pmi1",
-                                             .text = "ameexec, MPICH's mpiexec, or srun --mpi=pmi2 (PMI-1 on PMI_FD)",
-                                             .probe = probe,
-                                             .open = open_pmi1,
-                                             .put = put,
-                                             .fence = fence,
-                                             .get = get,
-                                             .release = release,
-                                             .blame = blame,
-                                             .abort = abort_job};
+const struct ame__boot_way ame__boot_pmi1 = {
+    .name = "pmi1",
+    .text = "ameexec, MPICH's mpiexec, or srun --mpi=pmi2 (PMI-1 on PMI_FD or PMI_PORT)",
+    .probe = probe,
+    .open = open_pmi1,
+    .put = put,
+    .fence = fence,
+    .get = get,
+    .release = release,
+    .blame = blame,
+    .abort = abort_job};

@@ -45,10 +45,10 @@ static int open_single(struct ame__boot *boot)
     (void) ame__boot_several(several);
     return ame__fail(
         AME_E_BOOT,
-        "%s says that this process is one of several ranks, but no connection to their launcher was found "
-        "(PMI_FD is not an open socket). Start the program with 'ameexec -np N ./app'; if a wrapper closes "
-        "inherited descriptors (Python's subprocess: close_fds=False), keep PMI_FD open. To run it as a job "
-        "of one rank all the same, set AME_ALLOW_SINGLETON=1",
+        "%s says that this process is one of several ranks, but no way to find the others applies (ame-info says why; "
+        "PMI_FD is not an open socket). Start the program with 'ameexec -np N ./app'; if a wrapper closes "
+        "inherited descriptors (Python's subprocess: close_fds=False), keep PMI_FD open; AME_SHARED_DIR with "
+        "AME_JOB_TOKEN works with any launcher. To run it as a job of one rank all the same, set AME_ALLOW_SINGLETON=1",
         several);
 }
 

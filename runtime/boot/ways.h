@@ -4,7 +4,12 @@
 
 #include "boot.h"
 
-extern const struct ame__boot_way ame__boot_pmi1;   /* pmi1.c */
-extern const struct ame__boot_way ame__boot_single; /* single.c */
+extern const struct ame__boot_way ame__boot_shared;  /* shared.c */
+extern const struct ame__boot_way ame__boot_pmi1;    /* pmi1.c */
+extern const struct ame__boot_way ame__boot_pmi2;    /* pmi2.c */
+extern const struct ame__boot_way ame__boot_pmix;    /* pmix.c */
+extern const struct ame__boot_way ame__boot_session; /* session.c */
+extern const struct ame__boot_way ame__boot_slurm;   /* slurm.c */
+extern const struct ame__boot_way ame__boot_single;  /* single.c */
 
 #endif

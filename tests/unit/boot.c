@@ -26,6 +26,12 @@ static const char *const variables[] = {"PMI_FD",
                                         "PMIX_RANK",
                                         "AME_ALLOW_SINGLETON",
                                         "MPI_LOCALRANKID",
+                                        "PMI_PORT",
+                                        "PMI_ID",
+                                        "PMIX_NAMESPACE",
+                                        "AME_BOOT",
+                                        "AME_SHARED_DIR",
+                                        "AME_JOB_TOKEN",
                                         "AME_CONNECT_TIMEOUT"};
 
 static int clear_environment(void **state)
@@ -149,12 +155,14 @@ static void both_dialects_are_understood(void **state)
 {
     static const char *const hydra[] = {INIT_HYDRA,
                                         "cmd=my_kvsname kvsname=kvs_1_0_2_vm\n",
+                                        "cmd=get_result rc=0 msg=success value=(vector,(0,3,1))\n",
                                         "cmd=put_result rc=0 msg=success\n",
                                         "cmd=barrier_out\n",
                                         "cmd=get_result rc=0 msg=success value=1/host/127.0.0.1:80/ab+/=\n",
                                         NULL};
     static const char *const slurm[] = {INIT_SLURM,
                                         "cmd=my_kvsname rc=0 kvsname=8.0\n",
+                                        "cmd=get_result rc=1\n",
                                         "cmd=put_result rc=0\n",
                                         "cmd=barrier_out rc=0\n",
                                         "cmd=get_result rc=0 value=1/host/127.0.0.1:80/ab+/=\n",
@@ -172,9 +180,11 @@ static void bad_answers_are_errors(void **state)
     static const char *const other[] = {"cmd=barrier_out\n", NULL};
     static const char *const nonsense[] = {"hello, who are you?\n", NULL};
     static const char *const no_name[] = {INIT_HYDRA, "cmd=my_kvsname\n", NULL};
-    static const char *const dies[] = {INIT_HYDRA, "cmd=my_kvsname kvsname=k\n", "cmd=put_result rc=0\n", NULL};
+    static const char *const dies[] = {INIT_HYDRA, "cmd=my_kvsname kvsname=k\n", "cmd=get_result rc=1\n",
+                                       "cmd=put_result rc=0\n", NULL};
     static const char *const missing[] = {INIT_HYDRA,
                                           "cmd=my_kvsname kvsname=k\n",
+                                          "cmd=get_result rc=1\n",
                                           "cmd=put_result rc=0\n",
                                           "cmd=barrier_out\n",
                                           "cmd=get_result rc=-1 msg=key_ame-root_not_found value=unknown\n",
