@@ -209,6 +209,7 @@ struct ame__peer {
     int announced;
     int paused_for; /* hub: this rank is not read until rank paused_for has taken what waits for it; -1: is read */
     char *cause;    /* of FAILED */
+    char *host;     /* its name; NULL: not known, or (not on rank 0) the same as here */
 };
 
 extern const struct ame__net_events ame__peer_events;
@@ -222,6 +223,7 @@ void ame__peer_control(int rank, enum ame__frame_kind kind, uint64_t length, uin
 void ame__peer_gone(int rank, enum ame__life life, const char *cause);
 /* The error of an operation with a peer that is not alive: sets the error text, returns the code. */
 int ame__peer_error(int rank);
+const char *ame__peer_host(int rank);
 /* A rank of the world that is gone if nobody in `comm` other than this rank could still send; -1 if somebody could. */
 int ame__peers_left(const struct ame_comm *comm);
 /* An operation of the program fails because `rank` is gone: tells the launcher, once. */
@@ -230,6 +232,8 @@ void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, c
 void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header, const unsigned char *payload);
 /* Hub: tells the others. */
 void ame__notice_ready(void);
+/* Tells the hub on which host this rank is. */
+void ame__notice_host(void);
 void ame__notice_left(int rank);
 void ame__notice_failed(int failed, const char *cause);
 void ame__notice_abort(int from, int code);
@@ -273,8 +277,8 @@ struct ame__engine {
     struct ame__conn *hub; /* connection to rank 0; NULL on rank 0 */
     int abort_code, abort_rank;
     bool aborted;
-    bool ready;            /* all ranks are connected to rank 0 */
-    int connected, absent; /* hub: connections opened, and closed, so far */
+    bool ready;             /* all ranks are connected to rank 0 */
+    int introduced, absent; /* hub: ranks that have said their host, and connections closed, so far */
     uv_timer_t notice_timer;
     bool timer_open;
     int *leavers; /* hub: finalized and not announced yet */

@@ -304,6 +304,7 @@ static void end_control(struct ame__conn *conn, const unsigned char *payload)
     case AME__FRAME_READY:
     case AME__FRAME_LEFT:
     case AME__FRAME_FAILED:
+    case AME__FRAME_HOSTS:
     case AME__FRAME_ABORT: ame__notice_frame(conn, &header, payload); break;
     default: break;
     }

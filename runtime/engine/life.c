@@ -29,6 +29,8 @@ enum {
     WINDOW_ALL = 256 << 20, /* what all ranks together may have sent ahead to one */
     SPIN_US = 50,
     SPIN_US_CROWDED = 200,
+    STALE_MS = 5000, /* for a connection to what may be left over from another job */
+    RETRY_MS = 50,
     DESCRIPTORS_BESIDE = 64 /* that a rank needs beside one for each connection */
 };
 
@@ -62,7 +64,8 @@ static int read_settings(struct ame__engine *engine)
     }
     engine->crowded = engine->boot.local_size > cores_for_ranks();
     engine->spin_ns = (int64_t) (spin >= 0 ? spin * 1000 : (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000.0);
-    return ame__net_open(&engine->net, engine->rank, engine->size, window, &ame__peer_events);
+    bool one_host = engine->size == 1 || engine->boot.hosts == 1;
+    return ame__net_open(&engine->net, engine->rank, engine->size, one_host, window, &ame__peer_events);
 }
 
 static int make_tables(struct ame__engine *engine)
@@ -103,23 +106,26 @@ static int check_descriptors(const struct ame__engine *engine)
     return AME_OK;
 }
 
-/* What rank 0 publishes: "1 host address key", with '/' between, since values must not hold blanks. */
+/* What rank 0 publishes: protocol, name and identity of the host, addresses, key, with '/' between, since values must not
+ * hold blanks. */
 static int publish(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
 {
-    char address[AME__ADDRESS_MAX], key[sodium_base64_ENCODED_LEN(AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE)];
-    int code = ame__net_listen(&engine->net, address);
+    char key[sodium_base64_ENCODED_LEN(AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE)];
+    int code = ame__net_listen(&engine->net);
     if (code) return code;
     randombytes_buf(engine->net.key, AME__KEY_SIZE);
     sodium_bin2base64(key, sizeof key, engine->net.key, AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE);
-    snprintf(value, AME__BOOT_VALUE_MAX, "%u/%s/%s/%s", AME__PROTOCOL_VERSION, engine->host, address, key);
+    snprintf(value, AME__BOOT_VALUE_MAX, "%u/%s/%s/%s/%s", AME__PROTOCOL_VERSION, engine->host, engine->net.host,
+             engine->net.offer, key);
     sodium_memzero(key, sizeof key);
     return ame__boot_put(&engine->boot, "ame-root", value);
 }
 
-static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
+static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX], int64_t deadline)
 {
     char *rest = value;
-    const char *version = strsep(&rest, "/"), *host = strsep(&rest, "/"), *address = strsep(&rest, "/");
+    const char *version = strsep(&rest, "/"), *host = strsep(&rest, "/"), *id = strsep(&rest, "/"),
+               *addresses = strsep(&rest, "/");
     size_t length = 0;
     if (!rest ||
         sodium_base642bin(engine->net.key, AME__KEY_SIZE, rest, strlen(rest), NULL, &length, NULL,
@@ -129,15 +135,13 @@ static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX]
                          "rank %d: what rank 0 has published cannot be read (another version of libame?)",
                          engine->rank);
     sodium_memzero(rest, strlen(rest));
+    free(engine->peers[0].host);
+    engine->peers[0].host = strdup(host);
     if (strtoul(version, NULL, 10) != AME__PROTOCOL_VERSION)
         return ame__fail(AME_E_VERSION, "rank 0 on %s speaks protocol version %s, rank %d on %s version %u", host,
                          version, engine->rank, engine->host, AME__PROTOCOL_VERSION);
-    if (strcmp(host, engine->host))
-        return ame__fail(AME_E_CONNECT,
-                         "rank %d is on host %s and rank 0 on %s: jobs on several hosts are not supported yet",
-                         engine->rank, engine->host, host);
-    struct ame__conn *conn;
-    int code = ame__net_dial(&engine->net, 0, address, engine->boot.deadline, &conn);
+    bool same_host = engine->net.one_host || !strcmp(id, engine->net.host);
+    int code = ame__net_dial(&engine->net, 0, addresses, same_host, deadline);
     if (!code) engine->peers[0].path = AME__DIALLING;
     return code;
 }
@@ -146,7 +150,7 @@ static bool all_connected(void *arg)
 {
     struct ame__engine *engine = arg;
     if (ame__now_ns() > engine->boot.deadline) return true;
-    if (engine->rank == 0) return engine->connected == engine->size - 1;
+    if (engine->rank == 0) return engine->introduced == engine->size - 1;
     return engine->ready || engine->peers[0].life != AME__ALIVE;
 }
 
@@ -163,14 +167,16 @@ static int check_connected(struct ame__engine *engine)
         if (engine->ready) return AME_OK;
         if (engine->peers[0].life != AME__ALIVE)
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
-                             "rank %d on %s cannot connect to rank 0: %s", engine->rank, engine->host,
-                             engine->peers[0].cause);
+                             "rank %d on host %s cannot connect to rank 0 on host %s: %s%s", engine->rank, engine->host,
+                             engine->peers[0].host, engine->peers[0].cause,
+                             engine->net.one_host ? ""
+                                                  : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
         return ame__fail(AME_E_TIMEOUT, "rank %d on %s: %s in %g s (AME_CONNECT_TIMEOUT)", engine->rank, engine->host,
                          engine->hub ? "not all ranks have connected to rank 0" : "no connection to rank 0", seconds);
     }
     int missing = 0, first = 0;
     for (int rank = engine->size - 1; rank > 0; rank--)
-        if (!engine->peers[rank].conn) missing++, first = rank;
+        if (!engine->peers[rank].host) missing++, first = rank;
     if (missing == 0) return AME_OK;
     return ame__fail(AME_E_TIMEOUT,
                      "rank 0 on %s: %d of %d ranks have not connected in %g s (AME_CONNECT_TIMEOUT), the first one is "
@@ -178,26 +184,72 @@ static int check_connected(struct ame__engine *engine)
                      engine->host, missing, engine->size, seconds, first);
 }
 
+static bool root_settled(void *arg)
+{
+    struct ame__engine *engine = arg;
+    return engine->hub || engine->peers[0].life != AME__ALIVE || ame__now_ns() > engine->boot.deadline;
+}
+
+static int try_root(struct ame__engine *engine)
+{
+    char value[AME__BOOT_VALUE_MAX];
+    int64_t limit = engine->boot.deadline, soon = ame__now_ns() + (int64_t) STALE_MS * 1000000;
+    int code = ame__boot_get(&engine->boot, "ame-root", value);
+    if (code) return code;
+    if (engine->boot.stale_values && soon < limit) limit = soon;
+    code = dial_root(engine, value, limit);
+    sodium_memzero(value, sizeof value);
+    if (code) ame__peer_gone(0, AME__FAILED, ame__error_text());
+    if (code) engine->abort_code = code;
+    return AME_OK;
+}
+
+/* Dials rank 0. Where a value can be left over from another job it is read again until it leads to rank 0. */
+static int find_root(struct ame__engine *engine)
+{
+    struct ame__peer *root = &engine->peers[0];
+    for (;;) {
+        int code = try_root(engine);
+        if (code || !engine->boot.stale_values) return code;
+        ame__wait_until(root_settled, engine, -1);
+        if (engine->hub || ame__now_ns() + (int64_t) RETRY_MS * 1000000 > engine->boot.deadline) return AME_OK;
+        ame__log(engine, DEBUG, "rank 0 was not found (%s); trying again", root->cause);
+        free(root->cause);
+        root->cause = NULL;
+        root->life = AME__ALIVE;
+        root->path = AME__UNLINKED;
+        engine->abort_code = AME_OK;
+        usleep(RETRY_MS * 1000);
+    }
+}
+
+static int wait_for_all(struct ame__engine *engine)
+{
+    int64_t left = (engine->boot.deadline - ame__now_ns()) / 1000000;
+    uv_update_time(&engine->net.loop);
+    uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, 0);
+    int code = engine->rank == 0 ? AME_OK : find_root(engine);
+    if (!code) {
+        ame__boot_release(&engine->boot, false);
+        ame__wait_until(all_connected, engine, -1);
+        code = check_connected(engine);
+    }
+    uv_timer_stop(&engine->notice_timer);
+    if (!code && engine->rank == 0) ame__notice_ready();
+    return code;
+}
+
 static int connect_star(struct ame__engine *engine)
 {
     char value[AME__BOOT_VALUE_MAX];
     int code = engine->rank == 0 ? publish(engine, value) : AME_OK;
-    if (!code) code = ame__boot_fence(&engine->boot);
-    if (!code && engine->rank != 0) code = ame__boot_get(&engine->boot, "ame-root", value);
-    if (!code && engine->rank != 0) code = dial_root(engine, value);
     sodium_memzero(value, sizeof value);
+    if (!code) code = ame__boot_fence(&engine->boot);
     if (code) return code;
-    ame__boot_release(&engine->boot, false);
-
-    int64_t left = (engine->boot.deadline - ame__now_ns()) / 1000000;
-    uv_update_time(&engine->net.loop);
-    uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, 0);
     pthread_mutex_lock(&engine->lock);
-    ame__wait_until(all_connected, engine, -1);
-    uv_timer_stop(&engine->notice_timer);
-    code = check_connected(engine);
-    if (!code && engine->rank == 0) ame__notice_ready();
+    code = wait_for_all(engine);
     pthread_mutex_unlock(&engine->lock);
+    ame__boot_connected(&engine->boot);
     return code;
 }
 
@@ -224,7 +276,10 @@ void ame__engine_free(void)
     for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
         while (engine->contexts[bucket]) ame__context_destroy(engine->contexts[bucket]);
     ame__requests_free();
-    for (int rank = 0; engine->peers && rank < engine->size; rank++) free(engine->peers[rank].cause);
+    for (int rank = 0; engine->peers && rank < engine->size; rank++) {
+        free(engine->peers[rank].cause);
+        free(engine->peers[rank].host);
+    }
     free(engine->peers);
     free(engine->leavers);
     free(engine->slots);

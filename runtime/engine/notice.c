@@ -38,8 +38,56 @@ static void announce_leavers(uv_timer_t *timer)
     }
 }
 
+void ame__notice_host(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    struct ame__header header = {.kind = AME__FRAME_HOSTS,
+                                 .src = engine->rank,
+                                 .id = (uint64_t) engine->rank,
+                                 .length = strlen(engine->host) + 1};
+    ame__conn_send_copy(engine->hub, &header, engine->host);
+}
+
+/* The names of all hosts, in as many frames as they need; nothing if all ranks are on this one. */
+static void tell_hosts(void)
+{
+    struct ame__engine *engine = &ame__engine;
+    static char names[AME__CONTROL_MAX]; /* too large for a stack; guarded by the lock */
+    bool several = false;
+    for (int rank = 1; rank < engine->size; rank++) several |= strcmp(ame__peer_host(rank), engine->host) != 0;
+    for (int first = 0, next; several && first < engine->size; first = next) {
+        size_t length = 0;
+        for (next = first; next < engine->size; next++) {
+            size_t size = strlen(ame__peer_host(next)) + 1;
+            if (length + size > sizeof names) break;
+            memcpy(names + length, ame__peer_host(next), size);
+            length += size;
+        }
+        struct ame__header header = {.kind = AME__FRAME_HOSTS, .id = (uint64_t) first, .length = length};
+        for (int rank = 1; rank < engine->size; rank++) tell(rank, &header, names);
+    }
+}
+
+static void take_hosts(int first, const char *names, size_t length)
+{
+    struct ame__engine *engine = &ame__engine;
+    for (int rank = first; length > 0 && rank < engine->size; rank++) {
+        size_t size = strnlen(names, length) + 1;
+        if (size > length || size > sizeof engine->host) return;
+        struct ame__peer *peer = &engine->peers[rank];
+        if (engine->rank == 0 && !peer->host) engine->introduced++;
+        free(peer->host);
+        peer->host = strdup(names);
+        names += size;
+        length -= size;
+        if (engine->rank == 0) break; /* a rank speaks for itself only */
+    }
+    ame__wake();
+}
+
 void ame__notice_ready(void)
 {
+    tell_hosts();
     struct ame__header header = {.kind = AME__FRAME_READY};
     for (int rank = 1; rank < ame__engine.size; rank++) tell(rank, &header, NULL);
 }
@@ -142,6 +190,10 @@ void ame__notice_frame(struct ame__conn *conn, const struct ame__header *header,
     case AME__FRAME_READY:
         if (from_hub) engine->ready = true;
         ame__wake();
+        break;
+    case AME__FRAME_HOSTS:
+        if (payload && (from_hub ? rank_good : engine->rank == 0 && header->id == (uint64_t) header->src))
+            take_hosts((int) header->id, (const char *) payload, (size_t) header->length);
         break;
     case AME__FRAME_LEFT:
         if (from_hub) take_left(header, payload);

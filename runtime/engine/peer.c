@@ -20,6 +20,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
+enum { OFFER_MAX = AME__HOST_ID_MAX + 1 + AME__ADDRESSES_MAX };
+
 /* ---- paths --------------------------------------------------------------------------------------- */
 
 struct ame__conn *ame__peer_route(int rank)
@@ -44,14 +46,18 @@ static void settle(int rank, enum ame__path path)
     ame__send_held(rank);
 }
 
+/* An offer is the identity of the host, '/', and the addresses. */
 static void offer(int rank)
 {
-    char address[AME__ADDRESS_MAX];
+    char text[OFFER_MAX];
     struct ame__engine *engine = &ame__engine;
-    bool listening = engine->direct && ame__net_listen(&engine->net, address) == AME_OK;
+    bool listening = engine->direct && ame__net_listen(&engine->net) == AME_OK;
+    if (engine->direct && !listening) ame__log(engine, INFO, "no direct links: %s", ame__error_text());
+    snprintf(text, sizeof text, "%.*s/%.*s", AME__HOST_ID_MAX, engine->net.host, AME__ADDRESSES_MAX - 1,
+             engine->net.offer);
     struct ame__header header = {
-        .kind = AME__FRAME_LINK_OFFER, .src = engine->rank, .dst = rank, .length = listening ? strlen(address) : 0};
-    ame__conn_send_copy(engine->hub, &header, address);
+        .kind = AME__FRAME_LINK_OFFER, .src = engine->rank, .dst = rank, .length = listening ? strlen(text) : 0};
+    ame__conn_send_copy(engine->hub, &header, text);
     if (listening)
         engine->peers[rank].path = AME__ASKED;
     else
@@ -78,7 +84,7 @@ void ame__peer_finish_link(int rank)
         struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
         if (conn->peer != rank || conn->state != AME__CONN_ANSWERED) continue;
         ame__handshake_read(conn);
-        return;
+        if (ame__engine.peers[rank].conn) return; /* it may have begun with several of our addresses */
     }
 }
 
@@ -88,12 +94,14 @@ static void use_relay(int rank)
     if (ame__engine.peers[rank].path != AME__RELAYED) settle(rank, AME__RELAYED);
 }
 
-static void dial(int rank, const char *address)
+static void dial(int rank, char *text)
 {
     struct ame__engine *engine = &ame__engine;
-    struct ame__conn *conn;
+    char *addresses = text;
+    const char *id = strsep(&addresses, "/");
+    bool same_host = engine->net.one_host || !strcmp(id, engine->net.host);
     int64_t deadline = ame__now_ns() + (int64_t) AME__HANDSHAKE_SECONDS * 1000000000;
-    if (ame__net_dial(&engine->net, rank, address, deadline, &conn)) {
+    if (!addresses || ame__net_dial(&engine->net, rank, addresses, same_host, deadline)) {
         ame__log(engine, INFO, "no direct link to rank %d: %s", rank, ame__error_text());
         use_relay(rank);
     } else {
@@ -106,7 +114,7 @@ void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, c
     struct ame__engine *engine = &ame__engine;
     int rank = header->src;
     struct ame__peer *peer = &engine->peers[rank];
-    char address[AME__ADDRESS_MAX];
+    char text[OFFER_MAX];
     if (conn != engine->hub || rank == 0) return;
     switch (header->kind) {
     case AME__FRAME_LINK_ASK:
@@ -119,13 +127,13 @@ void ame__link_frame(struct ame__conn *conn, const struct ame__header *header, c
         if (peer->path == AME__RELAYED) {
             use_relay(rank);
         } else if (peer->path <= AME__ASKED) {
-            if (header->length == 0 || header->length >= sizeof address || !engine->direct || engine->rank > rank) {
+            if (header->length == 0 || header->length >= sizeof text || !engine->direct || engine->rank > rank) {
                 use_relay(rank);
                 break;
             }
-            memcpy(address, payload, header->length);
-            address[header->length] = '\0';
-            dial(rank, address);
+            memcpy(text, payload, header->length);
+            text[header->length] = '\0';
+            dial(rank, text);
         }
         break;
     case AME__FRAME_LINK_NONE:
@@ -157,21 +165,22 @@ static void on_opened(struct ame__conn *conn)
     if (conn->peer == 0) ame__engine.hub = conn;
     settle(conn->peer, AME__DIRECT);
     if (atomic_load(&ame__engine.stage) == AME__LEAVING) ame__peer_control(conn->peer, AME__FRAME_BYE, 0, 0, 0);
-    ame__engine.connected++;
+    if (conn->peer == 0) ame__notice_host();
     ame__wake();
 }
 
-static void on_dial_failed(struct ame__conn *conn, int code, const char *text)
+static void on_dial_failed(struct ame__net *net, int rank, int code, const char *text)
 {
     struct ame__engine *engine = &ame__engine;
-    if (conn->peer == 0) {
+    (void) net;
+    if (rank == 0) {
         ame__peer_gone(0, AME__FAILED, text);
         engine->abort_code = code; /* ame_init reports it */
         ame__wake();
         return;
     }
-    ame__log(engine, INFO, "no direct link to rank %d: %s", conn->peer, text);
-    if (engine->hub) use_relay(conn->peer);
+    ame__log(engine, INFO, "no direct link to rank %d on %s: %s", rank, ame__peer_host(rank), text);
+    if (engine->hub) use_relay(rank);
 }
 
 static void hub_lost(const char *cause)
@@ -236,13 +245,19 @@ const struct ame__net_events ame__peer_events = {.welcome = on_welcome,
 
 /* ---- gone ---------------------------------------------------------------------------------------- */
 
+const char *ame__peer_host(int rank)
+{
+    const struct ame__peer *peer = &ame__engine.peers[rank];
+    return peer->host ? peer->host : ame__engine.host;
+}
+
 int ame__peer_error(int rank)
 {
     const struct ame__peer *peer = &ame__engine.peers[rank];
     if (peer->life == AME__LEFT)
         return ame__fail(AME_E_PEER_LEFT, "rank %d has finalized (ame_finalize) and sends and receives nothing more",
                          rank);
-    return ame__fail(AME_E_PEER_FAILED, "rank %d on host %s has failed: %.300s", rank, ame__engine.host,
+    return ame__fail(AME_E_PEER_FAILED, "rank %d on host %s has failed: %.300s", rank, ame__peer_host(rank),
                      peer->cause ? peer->cause : "its connection broke");
 }
 

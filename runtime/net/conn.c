@@ -77,7 +77,7 @@ void ame__conn_close(struct ame__conn *conn, int code, const char *text)
     if (was == AME__CONN_OPEN)
         conn->net->events->closed(conn, code, text);
     else if (was == AME__CONN_DIALLING || was == AME__CONN_GREETING)
-        conn->net->events->dial_failed(conn, code, text);
+        ame__dial_failed(conn, code, text);
     close(conn->fd);
     conn->fd = -1;
     conn->net->changed = true;

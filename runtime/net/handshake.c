@@ -51,6 +51,7 @@ static void become_open(struct ame__conn *conn)
     conn->state = AME__CONN_OPEN;
     conn->partial_length = 0;
     ame__handshake_strangers(conn->net, -1);
+    ame__dial_won(conn);
     ame__conn_watch(conn, UV_READABLE);
     ame__log(net, DEBUG, "connection with rank %d at %s is open", conn->peer, conn->address);
     conn->net->events->opened(conn);
@@ -72,6 +73,7 @@ static void greet(struct ame__conn *conn)
     randombytes_buf(hello.nonce, sizeof hello.nonce);
     ame__hello_encode(conn->hello, &hello);
     conn->state = AME__CONN_GREETING;
+    conn->deadline = ame__dial_deadline(conn);
     ame__conn_watch(conn, UV_READABLE);
     send_all(conn, conn->hello, AME__HELLO_SIZE);
 }
@@ -196,6 +198,7 @@ static void sweep(uv_timer_t *timer)
         if (conn->state != AME__CONN_OPEN && conn->deadline < now)
             drop(conn, AME_E_TIMEOUT, "no answer in time (a firewall, or a stopped process?)");
     }
+    ame__dial_next(net);
 }
 
 void ame__handshake_strangers(struct ame__net *net, int change)
@@ -203,7 +206,7 @@ void ame__handshake_strangers(struct ame__net *net, int change)
     net->strangers += change;
     if (net->strangers > 0 && !uv_is_active((uv_handle_t *) &net->sweeper)) {
         uv_update_time(&net->loop);
-        uv_timer_start(&net->sweeper, sweep, 500, 500);
+        uv_timer_start(&net->sweeper, sweep, AME__SWEEP_MS, AME__SWEEP_MS);
     } else if (net->strangers == 0) {
         uv_timer_stop(&net->sweeper);
     }

@@ -24,13 +24,16 @@
 #include "base/list.h"
 #include "wire/frame.h"
 
+#include "addr.h"
+
 enum {
     AME__STRANGERS_MAX = 256,    /* connections that have not proved the key yet, at the same time */
     AME__HANDSHAKE_SECONDS = 10, /* time for a handshake */
     AME__STAGE_SIZE = 64 << 10,  /* bytes read ahead where no payload is placed directly */
     AME__LARGE_PAYLOAD =
-        8 << 10,          /* after a payload this long the next header is read alone, to place its payload directly */
-    AME__ADDRESS_MAX = 64 /* "127.0.0.1:65535" */
+        8 << 10,            /* after a payload this long the next header is read alone, to place its payload directly */
+    AME__SWEEP_MS = 250,    /* how often handshakes are looked after */
+    AME__LISTENERS_MAX = 16 /* sockets to listen on */
 };
 
 enum ame__conn_state {
@@ -44,6 +47,7 @@ enum ame__conn_state {
 
 struct ame__net;
 struct ame__conn;
+struct ame__dial;
 
 /* One frame on its way out. Belongs to whoever sends it until `done` is called. */
 struct ame__out {
@@ -62,7 +66,8 @@ struct ame__net_events {
     enum ame__refusal (*welcome)(struct ame__net *net, const struct ame__hello *hello);
     /* conn->peer has proved the key. */
     void (*opened)(struct ame__conn *conn);
-    void (*dial_failed)(struct ame__conn *conn, int code, const char *text);
+    /* None of the addresses of `peer` has led to it; the text names them all. */
+    void (*dial_failed)(struct ame__net *net, int peer, int code, const char *text);
     /* A header has arrived (conn->header): sets conn->sink and conn->sink_size for its payload; more than that is
      * dropped. */
     void (*frame_begin)(struct ame__conn *conn);
@@ -85,7 +90,8 @@ struct ame__conn {
     int watched; /* events given to uv_poll_start */
     int peer;    /* rank of the other side; while it is a stranger, the one it should be (-1: not known) */
     int64_t deadline;
-    uint64_t window; /* what the other side grants */
+    uint64_t window;        /* what the other side grants */
+    struct ame__dial *dial; /* while it is one of the attempts of a dial */
     char address[AME__ADDRESS_MAX];
 
     struct ame__list queue; /* struct ame__out, the first one may be partly sent */
@@ -118,22 +124,34 @@ struct ame__net {
     const struct ame__net_events *events;
     struct ame__list conns;
     int strangers;
-    uv_timer_t sweeper;      /* runs while there are strangers */
-    int listen_fd, spare_fd; /* spare: given up to accept and close a connection when there are no descriptors left */
-    uv_poll_t listen_poll;
+    uv_timer_t sweeper; /* runs while there are strangers */
+    int spare_fd;       /* given up to accept and close a connection when there are no descriptors left */
+    struct ame__list dials;
+    bool one_host;               /* all ranks are known to share this host: loopback only */
+    char host[AME__HOST_ID_MAX]; /* ame__host_identity */
+    struct ame__listener {
+        int fd;
+        uv_poll_t poll;
+    } listeners[AME__LISTENERS_MAX];
+    int listener_count, listen_code; /* why there are none */
+    char offer[AME__ADDRESSES_MAX];  /* where this rank listens */
     unsigned char *stage;
     bool enough; /* set by the owner while frames are handled: what follows can wait, there is something to tell */
 };
 
-int ame__net_open(struct ame__net *net, int rank, int size, uint64_t window, const struct ame__net_events *events);
+/* `one_host`: all ranks are known to share this host. */
+int ame__net_open(struct ame__net *net, int rank, int size, bool one_host, uint64_t window,
+                  const struct ame__net_events *events);
 /* Closes every connection without a word, and the loop; proves that no handle is left. */
 void ame__net_close(struct ame__net *net);
 /* Closes the descriptors only: for the child of a fork, which shares them with its parent. */
 void ame__net_abandon(struct ame__net *net);
-/* Listens on a port chosen by the system, loopback only, and writes the address; once it listens it just repeats it. */
-int ame__net_listen(struct ame__net *net, char address[AME__ADDRESS_MAX]);
-/* Begins to dial rank `peer` at the address `text`; `opened` or `dial_failed` follows. */
-int ame__net_dial(struct ame__net *net, int peer, const char *text, int64_t deadline, struct ame__conn **result);
+/* Listens, if it does not yet, and fills in net->offer, best address first. On one host only loopback, on several every
+ * interface or those that AME_IFACE chooses, on ports chosen by the system or of AME_PORT_RANGE. */
+int ame__net_listen(struct ame__net *net);
+/* Begins to dial rank `peer` at what it offers; `opened` or `dial_failed` follows. `same_host`: it has the same
+ * ame__host_identity. */
+int ame__net_dial(struct ame__net *net, int peer, const char *addresses, bool same_host, int64_t deadline);
 /* Serves what is ready, without waiting. */
 void ame__net_poll(struct ame__net *net);
 /* The descriptor that becomes readable when ame__net_poll has work, and how long one may sleep at most (ms, -1: for
@@ -164,5 +182,15 @@ void ame__conn_watch(struct ame__conn *conn, int events);
 void ame__handshake_begin(struct ame__conn *conn);
 void ame__handshake_read(struct ame__conn *conn);
 void ame__handshake_strangers(struct ame__net *net, int change);
+/* dial.c for the others */
+void ame__dial_failed(struct ame__conn *conn, int code, const char *text);
+void ame__dial_won(struct ame__conn *conn);
+/* Until when the handshake may last, now that the address has answered. */
+int64_t ame__dial_deadline(const struct ame__conn *conn);
+/* Begins with further addresses where it is time. */
+void ame__dial_next(struct ame__net *net);
+void ame__dial_forget(struct ame__net *net);
+/* Options of a new socket; `peer` is the address of the other side. */
+void ame__net_options(int fd, const struct sockaddr *peer);
 
 #endif

@@ -24,7 +24,7 @@
 
 /* ---- limits -------------------------------------------------------------------------------------- */
 
-#define AME__PROTOCOL_VERSION 1u
+#define AME__PROTOCOL_VERSION 2u
 #define AME__KEY_SIZE         32          /* bytes of the job key */
 #define AME__NONCE_SIZE       32          /* bytes of a nonce */
 #define AME__PROOF_SIZE       32          /* bytes of a proof */
@@ -84,7 +84,8 @@ const char *ame__refusal_text(uint32_t refusal);
     X(BYE_ACK, 0, "your BYE has arrived, and all before it")                                                           \
     X(LEFT, AME__CONTROL_MAX, "these ranks have finalized: 4 bytes each")                                              \
     X(FAILED, AME__CONTROL_MAX, "rank `id` has failed; the payload says how")                                          \
-    X(ABORT, 0, "rank `id` has called ame_abort with code `tag`")
+    X(ABORT, 0, "rank `id` has called ame_abort with code `tag`")                                                      \
+    X(HOSTS, AME__CONTROL_MAX, "hosts of the ranks from `id` on, each name with a final 0")
 
 enum ame__frame_kind {
     AME__FRAME_NONE,

@@ -38,9 +38,10 @@ static void opened(struct ame__conn *conn)
     seen[conn->net->rank].opened++;
     seen[conn->net->rank].open = conn;
 }
-static void dial_failed(struct ame__conn *conn, int code, const char *text)
+static void dial_failed(struct ame__net *net, int peer, int code, const char *text)
 {
-    struct seen *here = &seen[conn->net->rank];
+    struct seen *here = &seen[net->rank];
+    (void) peer;
     here->dial_failed++;
     here->code = code;
     strncpy(here->text, text, sizeof here->text - 1);
@@ -83,17 +84,16 @@ static const struct ame__net_events events = {.welcome = welcome,
                                               .drained = drained};
 
 static struct ame__net nets[2];
-static char address[AME__ADDRESS_MAX];
 
 static int set_up(void **state)
 {
     (void) state;
     memset(seen, 0, sizeof seen);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ame__net_open(&nets[i], i, 2, 1 << 20, &events), AME_OK);
+        assert_int_equal(ame__net_open(&nets[i], i, 2, true, 1 << 20, &events), AME_OK);
         memset(nets[i].key, 42, AME__KEY_SIZE);
     }
-    assert_int_equal(ame__net_listen(&nets[0], address), AME_OK);
+    assert_int_equal(ame__net_listen(&nets[0]), AME_OK);
     return 0;
 }
 
@@ -120,8 +120,7 @@ static void serve_until(const int *value, int wanted)
 
 static void connect_both(void)
 {
-    struct ame__conn *conn;
-    assert_int_equal(ame__net_dial(&nets[1], 0, address, ame__now_ns() + 5000000000, &conn), AME_OK);
+    assert_int_equal(ame__net_dial(&nets[1], 0, nets[0].offer, true, ame__now_ns() + 5000000000), AME_OK);
     serve_until(&seen[0].opened, 1);
     serve_until(&seen[1].opened, 1);
 }
@@ -189,10 +188,9 @@ static void what_was_sent_arrives_before_the_end(void **state)
 
 static void a_wrong_key_is_refused(void **state)
 {
-    struct ame__conn *conn;
     (void) state;
     nets[1].key[5] ^= 1;
-    assert_int_equal(ame__net_dial(&nets[1], 0, address, ame__now_ns() + 5000000000, &conn), AME_OK);
+    assert_int_equal(ame__net_dial(&nets[1], 0, nets[0].offer, true, ame__now_ns() + 5000000000), AME_OK);
     serve_until(&seen[1].dial_failed, 1);
     assert_int_equal(seen[1].code, AME_E_AUTH);
     serve_until(&(int){1}, 1);
@@ -201,10 +199,9 @@ static void a_wrong_key_is_refused(void **state)
 
 static void a_wrong_rank_or_size_is_refused(void **state)
 {
-    struct ame__conn *conn;
     (void) state;
     nets[1].size = 3;
-    assert_int_equal(ame__net_dial(&nets[1], 0, address, ame__now_ns() + 5000000000, &conn), AME_OK);
+    assert_int_equal(ame__net_dial(&nets[1], 0, nets[0].offer, true, ame__now_ns() + 5000000000), AME_OK);
     serve_until(&seen[1].dial_failed, 1);
     assert_int_equal(seen[1].code, AME_E_CONNECT);
     assert_non_null(strstr(seen[1].text, "another rank"));
@@ -213,20 +210,18 @@ static void a_wrong_rank_or_size_is_refused(void **state)
 
 static void nobody_listens(void **state)
 {
-    struct ame__conn *conn;
     (void) state;
-    uv_poll_stop(&nets[0].listen_poll);
-    uv_close((uv_handle_t *) &nets[0].listen_poll, NULL);
-    close(nets[0].listen_fd);
-    nets[0].listen_fd = -1;
-    assert_int_equal(ame__net_dial(&nets[1], 0, address, ame__now_ns() + 5000000000, &conn), AME_OK);
+    uv_poll_stop(&nets[0].listeners[0].poll);
+    close(nets[0].listeners[0].fd);
+    nets[0].listeners[0].fd = -1;
+    assert_int_equal(ame__net_dial(&nets[1], 0, nets[0].offer, true, ame__now_ns() + 5000000000), AME_OK);
     serve_until(&seen[1].dial_failed, 1);
     assert_int_equal(seen[1].code, AME_E_CONNECT);
-    assert_non_null(strstr(seen[1].text, address));
+    assert_non_null(strstr(seen[1].text, nets[0].offer));
     assert_non_null(strstr(seen[1].text, "refused"));
-    assert_int_equal(ame__net_dial(&nets[1], 0, "nonsense", 0, &conn), AME_E_CONNECT);
-    assert_int_equal(ame__net_dial(&nets[1], 0, "127.0.0.1:99999", 0, &conn), AME_E_CONNECT);
-    assert_int_equal(ame__net_dial(&nets[1], 0, "localhost:80", 0, &conn), AME_E_CONNECT);
+    assert_int_equal(ame__net_dial(&nets[1], 0, "nonsense", true, 0), AME_E_CONNECT);
+    assert_int_equal(ame__net_dial(&nets[1], 0, "127.0.0.1:99999", true, 0), AME_E_CONNECT);
+    assert_int_equal(ame__net_dial(&nets[1], 0, "localhost:80", true, 0), AME_E_CONNECT);
 }
 
 /* ---- strangers ----------------------------------------------------------------------------------- */
@@ -235,7 +230,7 @@ static int stranger(void)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    to.sin_port = htons((uint16_t) atoi(strchr(address, ':') + 1));
+    to.sin_port = htons((uint16_t) atoi(strchr(nets[0].offer, ':') + 1));
     assert_true(connect(fd, (struct sockaddr *) &to, sizeof to) == 0 || errno == EINPROGRESS);
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
     assert_int_equal(poll(&writable, 1, 5000), 1);
