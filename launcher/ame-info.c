@@ -5,12 +5,7 @@
  * It is the first thing to run when something does not work, so it must work when nothing else does: without --check it
  * starts nothing and connects to nothing.
  */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,13 +29,15 @@ static void print_version(void)
 static void print_ways(void)
 {
     char why[AME__BOOT_WHY_MAX], several[AME__BOOT_WHY_MAX];
+    const char *named = ame__var_is_set(AME__VAR_JOB_ID) ? "auto" : ame__var_text(AME__VAR_BOOT);
     bool taken = false;
     printf("\nWays of being started, in the order in which they are tried:\n");
     for (const struct ame__boot_way *const *way = ame__boot_ways; *way; way++) {
-        bool chosen = (*way)->probe(why);
+        bool chosen = (*way)->probe(why) && (!strcmp(named, "auto") || !strcmp(named, (*way)->name));
         printf("  %-8s %-4s %s\n           %s\n", (*way)->name, chosen && !taken ? "YES" : "no", why, (*way)->text);
         taken |= chosen;
     }
+    if (strcmp(named, "auto")) printf("  AME_BOOT=%s: only this one is tried.\n", named);
     if (!ame__boot_several(several))
         printf("  No variable of a launcher says that this process is one of several.\n");
     else
@@ -49,25 +46,26 @@ static void print_ways(void)
 
 static void print_addresses(void)
 {
-    struct ifaddrs *all, *one;
-    char text[INET6_ADDRSTRLEN];
-    printf("\nAddresses of this host (used: 127.0.0.1, since all ranks of a job share a host):\n");
-    if (getifaddrs(&all)) {
-        printf("  cannot be listed: %s\n", strerror(errno));
-        return;
+    struct ame__interfaces all;
+    char text[AME__ADDRESS_MAX];
+    int first, last, code = ame__interfaces_list(&all);
+    printf("\nAddresses of this host (when all ranks share a host, only 127.0.0.1 is used):\n");
+    for (int i = 0; i < all.count; i++) {
+        const struct ame__interface *one = &all.list[i];
+        ame__address_format((const struct sockaddr *) &one->address, text);
+        *strrchr(text, ':') = '\0'; /* the port, which is not known yet */
+        printf("  %-12s %s/%d%*s %s\n", one->name, text, one->prefix,
+               strlen(text) < 40 ? 40 - (int) strlen(text) - (one->prefix > 9) - (one->prefix > 99) : 0, "",
+               one->chosen     ? one->last_resort ? "offered to other hosts, tried last" : "offered to other hosts"
+               : one->loopback ? "for ranks of this host"
+               : one->up       ? "not offered"
+                               : "not offered: down");
     }
-    for (one = all; one; one = one->ifa_next) {
-        if (!one->ifa_addr) continue;
-        const void *address = NULL;
-        if (one->ifa_addr->sa_family == AF_INET)
-            address = &((struct sockaddr_in *) (void *) one->ifa_addr)->sin_addr;
-        else if (one->ifa_addr->sa_family == AF_INET6)
-            address = &((struct sockaddr_in6 *) (void *) one->ifa_addr)->sin6_addr;
-        if (!address || !inet_ntop(one->ifa_addr->sa_family, address, text, sizeof text)) continue;
-        printf("  %-10s %-40s %s%s\n", one->ifa_name, text, one->ifa_flags & IFF_UP ? "up" : "down",
-               strcmp(text, "127.0.0.1") ? "" : "  <- used");
-    }
-    freeifaddrs(all);
+    if (code) printf("  %s\n", ame_last_error());
+    if (ame__port_range(&first, &last))
+        printf("  %s\n", ame_last_error());
+    else if (first)
+        printf("  Listens for other hosts on a port from %d to %d.\n", first, last);
 }
 
 static void tell_unknown(const char *name, const char *nearest, void *arg)

@@ -3,7 +3,7 @@
  *
  * The step's own variables count, not those of the job, and SLURM_STEP_ID must be there: the script of a batch job has
  * SLURM_PROCID and SLURM_NTASKS too but is not a task. The file is named after cluster, job, step and the port of the
- * srun, so that two steps at once do not meet. It lies in AME_SHARED_DIR; without that in /tmp for a step on one node,
+ * srun, so that two steps at once do not meet, nor jobs of a controller that counts from 1 again. It lies in AME_SHARED_DIR; without that in /tmp for a step on one node,
  * else in the home directory, which clusters share as a rule.
  */
 #include <pwd.h>
@@ -40,16 +40,29 @@ static bool probe(char why[AME__BOOT_WHY_MAX])
     return true;
 }
 
+/* A step of several parts ("srun A : B"), which have ports, and in some versions job numbers, of their own. */
+static bool is_heterogeneous(void)
+{
+    return ame__env_is_set("SLURM_HET_SIZE") || ame__env_is_set("SLURM_PACK_SIZE");
+}
+
+static const char *job_number(void)
+{
+    const char *first = getenv("SLURM_JOB_ID_HET_GROUP_0"), *older = getenv("SLURM_JOB_ID_PACK_GROUP_0");
+    if (!is_heterogeneous()) return getenv("SLURM_JOB_ID");
+    return first ? first : older ? older : getenv("SLURM_JOB_ID");
+}
+
 static void find_place(struct ame__boot *boot)
 {
     const char *tasks = getenv("SLURM_STEP_TASKS_PER_NODE");
     int node = 0, local = 0;
-    bool several_parts = ame__env_is_set("SLURM_HET_SIZE") || ame__env_is_set("SLURM_PACK_SIZE");
     boot->local_rank = 0;
     boot->local_size = 1;
-    if (!several_parts && ame__env_is_set("SLURM_STEP_NUM_NODES"))
+    if (ame__env_is_set("SLURM_STEP_NUM_NODES"))
         (void) ame__env_number("SLURM_STEP_NUM_NODES", 1, 1 << 24, &boot->hosts);
-    if (several_parts || !tasks || !ame__env_is_set("SLURM_NODEID") || !ame__env_is_set("SLURM_LOCALID") ||
+    if (boot->hosts == 1 && is_heterogeneous()) boot->hosts = 0; /* it may be said of one part */
+    if (!tasks || !ame__env_is_set("SLURM_NODEID") || !ame__env_is_set("SLURM_LOCALID") ||
         ame__env_number("SLURM_NODEID", 0, 1 << 24, &node) || ame__env_number("SLURM_LOCALID", 0, 1 << 24, &local))
         return;
     int here = ame__env_tasks_on(tasks, node);
@@ -83,8 +96,8 @@ static int open_slurm(struct ame__boot *boot)
     if (boot->size == 1) return AME_OK;
     boot->stale_values = true;
     if (!*shared && boot->hosts != 1) code = home(parent, sizeof parent);
-    snprintf(name, sizeof name, "slurm.%.40s.%.20s.%.20s.%.10s", cluster ? cluster : "-", getenv("SLURM_JOB_ID"),
-             getenv("SLURM_STEP_ID"), port ? port : "-");
+    snprintf(name, sizeof name, "slurm.%.40s.%.20s.%.20s.%.10s", cluster ? cluster : "-", job_number(),
+             getenv("SLURM_STEP_ID"), port && !is_heterogeneous() ? port : "-");
     return code ? code : ame__boot_file_open(boot, *shared ? shared : parent, false, name);
 }
 

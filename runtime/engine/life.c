@@ -31,6 +31,7 @@ enum {
     SPIN_US_CROWDED = 200,
     STALE_MS = 5000, /* for a connection to what may be left over from another job */
     RETRY_MS = 50,
+    DEADLINE_MS = 20, /* a timer may fire a little early, so it does again */
     DESCRIPTORS_BESIDE = 64 /* that a rank needs beside one for each connection */
 };
 
@@ -226,8 +227,8 @@ static int find_root(struct ame__engine *engine)
 static int wait_for_all(struct ame__engine *engine)
 {
     int64_t left = (engine->boot.deadline - ame__now_ns()) / 1000000;
-    uv_update_time(&engine->net.loop);
-    uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, 0);
+    uv_update_time(&engine->net.loop); /* else the timer counts from when the loop ran last */
+    uv_timer_start(&engine->notice_timer, on_deadline, left > 0 ? (uint64_t) left + 1 : 0, DEADLINE_MS);
     int code = engine->rank == 0 ? AME_OK : find_root(engine);
     if (!code) {
         ame__boot_release(&engine->boot, false);
@@ -371,7 +372,7 @@ static void say_goodbye(struct ame__engine *engine)
         uv_timer_t timer;
         uv_timer_init(&engine->net.loop, &timer);
         uv_update_time(&engine->net.loop);
-        uv_timer_start(&timer, on_deadline, (uint64_t) (seconds * 1000) + 1, 0);
+        uv_timer_start(&timer, on_deadline, (uint64_t) (seconds * 1000) + 1, DEADLINE_MS);
         ame__wait_until(all_answered, &farewell, -1);
         uv_close((uv_handle_t *) &timer, NULL);
         ame__net_poll(&engine->net);
