@@ -172,9 +172,11 @@ static void release(struct ame__boot *boot, bool leaving)
     char reply[FRAME_LONGEST + 1];
     (void) leaving;
     if (boot->fd < 0) return;
+    int64_t deadline = boot->deadline;
     boot->deadline = ame__now_ns() + 5000000000;
     /* A launcher that does not answer any more has nothing to tell us. */
     (void) request(boot, "finalize", reply, "%s", "");
+    boot->deadline = deadline; /* the connections still have theirs */
     ame__boot_close(boot);
 }
 

@@ -31,7 +31,7 @@ enum {
     SPIN_US_CROWDED = 200,
     STALE_MS = 5000, /* for a connection to what may be left over from another job */
     RETRY_MS = 50,
-    DEADLINE_MS = 20, /* a timer may fire a little early, so it does again */
+    DEADLINE_MS = 20,       /* a timer may fire a little early, so it does again */
     DESCRIPTORS_BESIDE = 64 /* that a rank needs beside one for each connection */
 };
 
@@ -172,17 +172,24 @@ static int check_connected(struct ame__engine *engine)
                              engine->peers[0].host, engine->peers[0].cause,
                              engine->net.one_host ? ""
                                                   : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
-        return ame__fail(AME_E_TIMEOUT, "rank %d on %s: %s in %g s (AME_CONNECT_TIMEOUT)", engine->rank, engine->host,
-                         engine->hub ? "not all ranks have connected to rank 0" : "no connection to rank 0", seconds);
+        if (engine->hub)
+            return ame__fail(AME_E_TIMEOUT,
+                             "rank %d on host %s: not all ranks have connected to rank 0 in %g s (AME_CONNECT_TIMEOUT)",
+                             engine->rank, engine->host, seconds);
+        return ame__fail(AME_E_TIMEOUT,
+                         "rank %d on host %s: no connection to rank 0 on host %s in %g s (AME_CONNECT_TIMEOUT)%s%s",
+                         engine->rank, engine->host, engine->peers[0].host ? engine->peers[0].host : "?", seconds,
+                         engine->peers[0].cause ? ": " : "", engine->peers[0].cause ? engine->peers[0].cause : "");
     }
     int missing = 0, first = 0;
     for (int rank = engine->size - 1; rank > 0; rank--)
         if (!engine->peers[rank].host) missing++, first = rank;
     if (missing == 0) return AME_OK;
-    return ame__fail(AME_E_TIMEOUT,
-                     "rank 0 on %s: %d of %d ranks have not connected in %g s (AME_CONNECT_TIMEOUT), the first one is "
-                     "rank %d",
-                     engine->host, missing, engine->size, seconds, first);
+    return ame__fail(
+        AME_E_TIMEOUT,
+        "rank 0 on host %s: %d of %d ranks have not connected in %g s (AME_CONNECT_TIMEOUT), the first one is "
+        "rank %d",
+        engine->host, missing, engine->size, seconds, first);
 }
 
 static bool root_settled(void *arg)
@@ -209,13 +216,21 @@ static int try_root(struct ame__engine *engine)
 static int find_root(struct ame__engine *engine)
 {
     struct ame__peer *root = &engine->peers[0];
+    char *cause = NULL; /* of the last failure, to be told if it goes on */
     for (;;) {
         int code = try_root(engine);
-        if (code || !engine->boot.stale_values) return code;
-        ame__wait_until(root_settled, engine, -1);
-        if (engine->hub || ame__now_ns() + (int64_t) RETRY_MS * 1000000 > engine->boot.deadline) return AME_OK;
-        ame__log(engine, DEBUG, "rank 0 was not found (%s); trying again", root->cause);
-        free(root->cause);
+        if (!code && engine->boot.stale_values) ame__wait_until(root_settled, engine, -1);
+        if (code || !engine->boot.stale_values || engine->hub ||
+            ame__now_ns() + (int64_t) RETRY_MS * 1000000 > engine->boot.deadline) {
+            if (!root->cause && !engine->hub)
+                root->cause = cause;
+            else
+                free(cause);
+            return code;
+        }
+        ame__log(engine, DEBUG, "rank 0 was not found (%s); trying again", root->cause ? root->cause : "");
+        free(cause);
+        cause = root->cause;
         root->cause = NULL;
         root->life = AME__ALIVE;
         root->path = AME__UNLINKED;

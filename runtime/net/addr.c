@@ -31,7 +31,7 @@ static const unsigned char *bytes_of(const struct sockaddr *address, int *length
     return v6->s6_addr + (mapped ? 12 : 0);
 }
 
-static int port_of(const struct sockaddr *address)
+int ame__address_port(const struct sockaddr *address)
 {
     return ntohs(address->sa_family == AF_INET ? ((const struct sockaddr_in *) (const void *) address)->sin_port
                                                : ((const struct sockaddr_in6 *) (const void *) address)->sin6_port);
@@ -71,7 +71,7 @@ void ame__address_format(const struct sockaddr *address, char text[AME__ADDRESS_
     int length;
     const unsigned char *bytes = bytes_of(address, &length);
     inet_ntop(length == 4 ? AF_INET : AF_INET6, bytes, host, sizeof host);
-    snprintf(text, AME__ADDRESS_MAX, length == 4 ? "%s:%d" : "[%s]:%d", host, port_of(address));
+    snprintf(text, AME__ADDRESS_MAX, length == 4 ? "%s:%d" : "[%s]:%d", host, ame__address_port(address));
 }
 
 /* An address without a port. */

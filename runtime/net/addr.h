@@ -47,6 +47,7 @@ int ame__iface_rule(const char *rule, const char *name, const struct sockaddr *a
 /* "a.b.c.d:port" or "[v6]:port"; false: it is neither. */
 bool ame__address_parse(const char *text, size_t length, struct sockaddr_storage *address);
 void ame__address_format(const struct sockaddr *address, char text[AME__ADDRESS_MAX]);
+int ame__address_port(const struct sockaddr *address);
 socklen_t ame__address_size(const struct sockaddr_storage *address);
 bool ame__address_is_loopback(const struct sockaddr *address);
 /* Same family and address, whatever the ports; an IPv4 address in IPv6 form equals the plain one. */

@@ -40,7 +40,7 @@ struct ame__dial {
 
 void ame__net_options(int fd, const struct sockaddr *peer)
 {
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof own;
     int on = 1, lost = LOST_AFTER_MS, after = PROBE_AFTER_S, every = PROBE_EVERY_S;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -158,8 +158,8 @@ void ame__dial_next(struct ame__net *net)
 void ame__dial_forget(struct ame__net *net)
 {
     ame__list_for_each(node, &net->conns) ame__container_of(node, struct ame__conn, link)->dial = NULL;
-    for (struct ame__list *node; (node = ame__list_take(&net->dials));)
-        free(ame__container_of(node, struct ame__dial, link));
+    ame__list_for_each(dial, &net->dials) free(ame__container_of(dial, struct ame__dial, link));
+    ame__list_init(&net->dials);
 }
 
 int ame__net_dial(struct ame__net *net, int peer, const char *addresses, bool same_host, int64_t deadline)

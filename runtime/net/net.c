@@ -176,7 +176,7 @@ static int listener_at(struct sockaddr_storage address, int port)
 /* Listens on the address; writes the port. On failure errno is set. */
 static int listen_at(struct ame__net *net, const struct sockaddr_storage *address, int first, int last, int *port)
 {
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof own;
     int fd = -1, ports = last - first + 1;
     if (net->listener_count == AME__LISTENERS_MAX) return errno = EMFILE, -1;
@@ -196,8 +196,7 @@ static int listen_at(struct ame__net *net, const struct sockaddr_storage *addres
     listener->poll.data = net;
     uv_poll_start(&listener->poll, UV_READABLE, on_listen);
     net->changed = true;
-    *port = ntohs(own.ss_family == AF_INET ? ((struct sockaddr_in *) &own)->sin_port
-                                           : ((struct sockaddr_in6 *) &own)->sin6_port);
+    *port = ame__address_port((const struct sockaddr *) &own);
     return 0;
 }
 

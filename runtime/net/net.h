@@ -184,7 +184,7 @@ void ame__handshake_read(struct ame__conn *conn);
 void ame__handshake_strangers(struct ame__net *net, int change);
 /* dial.c for the others */
 void ame__dial_failed(struct ame__conn *conn, int code, const char *text);
-void ame__dial_won(struct ame__conn *conn);
+void ame__dial_won(struct ame__conn *winner);
 /* Until when the handshake may last, now that the address has answered. */
 int64_t ame__dial_deadline(const struct ame__conn *conn);
 /* Begins with further addresses where it is time. */

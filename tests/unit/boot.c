@@ -4,15 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "boot/boot.h"
+#include "boot/env.h"
 
 static const char *const variables[] = {"PMI_FD",
                                         "PMI_RANK",
@@ -32,6 +35,17 @@ static const char *const variables[] = {"PMI_FD",
                                         "AME_BOOT",
                                         "AME_SHARED_DIR",
                                         "AME_JOB_TOKEN",
+                                        "SLURM_JOB_ID",
+                                        "SLURM_STEP_ID",
+                                        "SLURM_PROCID",
+                                        "SLURM_NTASKS",
+                                        "SLURM_STEP_NUM_NODES",
+                                        "SLURM_STEP_TASKS_PER_NODE",
+                                        "SLURM_NODEID",
+                                        "SLURM_LOCALID",
+                                        "OMPI_MCA_orte_num_nodes",
+                                        "OMPI_MCA_orte_jobfam_session_dir",
+                                        "PMIX_SERVER_TMPDIR",
                                         "AME_CONNECT_TIMEOUT"};
 
 static int clear_environment(void **state)
@@ -101,6 +115,9 @@ struct script {
     const char *const *answers; /* one for each request; NULL: close */
 };
 
+static void *play(void *arg);
+static void *(*play_this)(void *) = play;
+
 static void *play(void *arg)
 {
     struct script *script = arg;
@@ -126,7 +143,7 @@ static int with_answers(const char *const *answers, int (*more)(struct ame__boot
     setenv("PMI_RANK", "1", 1);
     setenv("PMI_SIZE", "3", 1);
     struct script script = {.fd = fds[1], .answers = answers};
-    assert_int_equal(pthread_create(&thread, NULL, play, &script), 0);
+    assert_int_equal(pthread_create(&thread, NULL, play_this, &script), 0);
     int code = ame__boot_open(&boot);
     if (!code && more) code = more(&boot);
     ame__boot_close(&boot);
@@ -239,14 +256,265 @@ static void bad_numbers_are_told(void **state)
     }
 }
 
+/* ---- what the environment says ------------------------------------------------------------------- */
+
+static void mappings_are_read(void **state)
+{
+    int hosts, local_rank, local_size;
+    (void) state;
+    assert_true(ame__env_mapping("(vector,(0,3,2))", 4, 6, &hosts, &local_rank, &local_size));
+    assert_int_equal(hosts, 3);
+    assert_int_equal(local_rank, 0);
+    assert_int_equal(local_size, 2);
+    assert_true(ame__env_mapping("(vector,(0,1,2),(1,2,1))", 1, 4, &hosts, &local_rank, &local_size));
+    assert_int_equal(hosts, 3);
+    assert_int_equal(local_rank, 1);
+    assert_int_equal(local_size, 2);
+    assert_true(ame__env_mapping("(vector,(0,1,1))", 3, 5, &hosts, &local_rank, &local_size)); /* repeated */
+    assert_int_equal(hosts, 1);
+    assert_int_equal(local_rank, 3);
+    assert_int_equal(local_size, 5);
+    static const char *const bad[] = {
+        "", "(vector)", "(vector,", "(vector,(0,0,1))", "(vector,(0,1,-1))", "(vector,(a))", "vector,(0,1,1)"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(ame__env_mapping(bad[i], 0, 2, &hosts, &local_rank, &local_size));
+}
+
+static void tasks_per_node_are_read(void **state)
+{
+    (void) state;
+    assert_int_equal(ame__env_tasks_on("2(x3),1", 0), 2);
+    assert_int_equal(ame__env_tasks_on("2(x3),1", 2), 2);
+    assert_int_equal(ame__env_tasks_on("2(x3),1", 3), 1);
+    assert_int_equal(ame__env_tasks_on("2(x3),1", 4), -1);
+    assert_int_equal(ame__env_tasks_on("4", 0), 4);
+    assert_int_equal(ame__env_tasks_on("x", 0), -1);
+    assert_int_equal(ame__env_tasks_on("2(x", 1), -1);
+}
+
+/* ---- PMI-2 --------------------------------------------------------------------------------------- */
+
+/* A launcher that refuses version 1, then speaks frames: each answer is sent after one request. */
+static void *play_frames(void *arg)
+{
+    struct script *script = arg;
+    char line[2000], head[7];
+    int lines = 2;
+    FILE *requests = fdopen(dup(script->fd), "r");
+    for (const char *const *answer = script->answers; *answer; answer++) {
+        if (lines-- > 0) {
+            if (!fgets(line, sizeof line, requests)) break;
+        } else {
+            if (fread(head, 1, 6, requests) != 6) break;
+            head[6] = '\0';
+            size_t length = (size_t) atoi(head);
+            if (length >= sizeof line || fread(line, 1, length, requests) != length) break;
+        }
+        if (write(script->fd, *answer, strlen(*answer)) < 0) break;
+    }
+    fclose(requests);
+    shutdown(script->fd, SHUT_RDWR);
+    return NULL;
+}
+
+#define REFUSES_1 "cmd=response_to_init rc=-1\n"
+#define ACCEPTS_2 "cmd=response_to_init rc=0 pmi_version=2 pmi_subversion=0\n"
+#define FULLINIT  "51    cmd=fullinit-response;rc=0;rank=1;size=3;appnum=-1;"
+
+static void pmi2_is_spoken_where_pmi1_is_refused(void **state)
+{
+    static const char *const good[] = {REFUSES_1,
+                                       ACCEPTS_2,
+                                       FULLINIT,
+                                       "    68cmd=info-getjobattr-response;rc=0;found=TRUE;value=(vector,(0,2,2));",
+                                       "26    cmd=kvs-put-response;rc=0;",
+                                       "    28cmd=kvs-fence-response;rc=0;",
+                                       "    69cmd=kvs-get-response;rc=0;found=TRUE;value=1/host/127.0.0.1:80/ab+/=;",
+                                       NULL};
+    static const char *const missing[] = {REFUSES_1,
+                                          ACCEPTS_2,
+                                          FULLINIT,
+                                          "    46cmd=info-getjobattr-response;rc=0;found=FALSE;",
+                                          "26    cmd=kvs-put-response;rc=0;",
+                                          "    28cmd=kvs-fence-response;rc=0;",
+                                          "    38cmd=kvs-get-response;rc=0;found=FALSE;",
+                                          NULL};
+    static const char *const no_length[] = {REFUSES_1, ACCEPTS_2, "cmd=fullinit-response;rc=0;", NULL};
+    static const char *const too_long[] = {REFUSES_1, ACCEPTS_2, "999999cmd=fullinit-response;rc=0;", NULL};
+    static const char *const refuses_both[] = {REFUSES_1, REFUSES_1, NULL};
+    (void) state;
+    play_this = play_frames;
+    assert_int_equal(with_answers(good, exchange), AME_OK);
+    assert_int_equal(with_answers(missing, exchange), AME_E_PROTOCOL);
+    assert_int_equal(with_answers(no_length, exchange), AME_E_PROTOCOL);
+    assert_int_equal(with_answers(too_long, exchange), AME_E_PROTOCOL);
+    assert_int_equal(with_answers(refuses_both, exchange), AME_E_BOOT);
+    play_this = play;
+}
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/ame-unit-boot-XXXXXX";
+
+static int make_folder(void **state)
+{
+    strcpy(folder + sizeof folder - 7, "XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return clear_environment(state);
+}
+
+static int remove_folder(void **state)
+{
+    char command[100];
+    (void) state;
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void be_rank(const char *rank)
+{
+    setenv("AME_SHARED_DIR", folder, 1);
+    setenv("AME_JOB_TOKEN", "job.1", 1);
+    setenv("AME_RANK", rank, 1);
+    setenv("AME_SIZE", "2", 1);
+    setenv("AME_CONNECT_TIMEOUT", "0.3", 1);
+}
+
+static void ranks_meet_in_a_directory(void **state)
+{
+    struct ame__boot root, other;
+    char value[AME__BOOT_VALUE_MAX], path[100];
+    struct stat status;
+    (void) state;
+    be_rank("1");
+    assert_int_equal(ame__boot_open(&other), AME_OK);
+    assert_string_equal(other.way->name, "shared");
+    assert_true(other.stale_values);
+    assert_int_equal(ame__boot_get(&other, "ame-root", value), AME_E_TIMEOUT); /* not there yet */
+    assert_non_null(strstr(ame_last_error(), "rank 1 of 2"));
+    be_rank("0");
+    assert_int_equal(ame__boot_open(&root), AME_OK);
+    assert_int_equal(ame__boot_put(&root, "ame-root", "old"), AME_OK);
+    assert_int_equal(ame__boot_put(&root, "ame-root", "value"), AME_OK);
+    assert_int_equal(ame__boot_get(&other, "ame-root", value), AME_OK);
+    assert_string_equal(value, "value");
+    snprintf(path, sizeof path, "%s/ame-%u/job.1", folder, (unsigned) geteuid());
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    ame__boot_connected(&root);
+    snprintf(path, sizeof path, "%s/ame-%u", folder, (unsigned) geteuid());
+    assert_int_equal(stat(path, &status), -1); /* nothing is left behind */
+}
+
+static void what_others_could_have_written_is_refused(void **state)
+{
+    struct ame__boot boot;
+    char value[AME__BOOT_VALUE_MAX], path[100], file[120];
+    (void) state;
+    be_rank("1");
+    snprintf(path, sizeof path, "%s/ame-%u", folder, (unsigned) geteuid());
+    assert_int_equal(ame__boot_open(&boot), AME_OK);
+    snprintf(file, sizeof file, "%s/job.1", path);
+    int fd = open(file, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "value\n", 6), 6);
+    assert_int_equal(ame__boot_get(&boot, "ame-root", value), AME_OK);
+    fchmod(fd, 0644); /* the key was readable by others */
+    assert_int_equal(ame__boot_get(&boot, "ame-root", value), AME_E_BOOT);
+    fchmod(fd, 0600);
+    assert_int_equal(ftruncate(fd, 3), 0); /* not whole */
+    assert_int_equal(ame__boot_get(&boot, "ame-root", value), AME_E_TIMEOUT);
+    close(fd);
+    unlink(file);
+    assert_int_equal(symlink("/etc/hostname", file), 0);
+    assert_int_equal(ame__boot_get(&boot, "ame-root", value), AME_E_SYSTEM);
+    unlink(file);
+    chmod(path, 0770);
+    assert_int_equal(ame__boot_open(&boot), AME_E_BOOT);
+    assert_non_null(strstr(ame_last_error(), "others may write"));
+    rmdir(path);
+    assert_int_equal(symlink("/tmp", path), 0);
+    assert_int_equal(ame__boot_open(&boot), AME_E_BOOT);
+    unlink(path);
+    if (geteuid() == 0) {
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_int_equal(ame__boot_open(&boot), AME_E_BOOT);
+        assert_non_null(strstr(ame_last_error(), "belongs to user"));
+    }
+    setenv("AME_JOB_TOKEN", "../x", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_E_CONFIG);
+}
+
+static void a_way_can_be_named(void **state)
+{
+    struct ame__boot boot;
+    (void) state;
+    be_rank("1");
+    setenv("AME_BOOT", "single", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_E_BOOT); /* AME_SIZE=2 */
+    setenv("AME_BOOT", "pmi1", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_E_BOOT);
+    assert_non_null(strstr(ame_last_error(), "AME_BOOT=pmi1"));
+    setenv("AME_BOOT", "nonsense", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_E_CONFIG);
+    setenv("AME_BOOT", "auto", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_OK);
+    assert_string_equal(boot.way->name, "shared");
+}
+
+/* What the environment holds in some situations, and the way that is right. */
+static void the_order_of_detection(void **state)
+{
+    struct ame__boot boot;
+    (void) state;
+    setenv("SLURM_JOB_ID", "7", 1); /* the script of a batch job: not a task */
+    setenv("SLURM_PROCID", "0", 1);
+    setenv("SLURM_NTASKS", "4", 1);
+    assert_int_equal(ame__boot_open(&boot), AME_OK);
+    assert_string_equal(boot.way->name, "single");
+    setenv("SLURM_STEP_ID", "0", 1);
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    setenv("SLURM_STEP_NUM_NODES", "2", 1);
+    setenv("SLURM_STEP_TASKS_PER_NODE", "2(x2)", 1);
+    setenv("SLURM_NODEID", "0", 1);
+    setenv("SLURM_LOCALID", "0", 1);
+    setenv("AME_SHARED_DIR", folder, 1);
+    assert_int_equal(ame__boot_open(&boot), AME_OK);
+    assert_string_equal(boot.way->name, "slurm");
+    assert_int_equal(boot.size, 4);
+    assert_int_equal(boot.hosts, 2);
+    assert_int_equal(boot.local_size, 2);
+    /* Open MPI inside that, on one host, with its own directory */
+    setenv("PMIX_NAMESPACE", "123", 1);
+    setenv("PMIX_RANK", "1", 1);
+    setenv("OMPI_COMM_WORLD_SIZE", "3", 1);
+    setenv("OMPI_MCA_orte_num_nodes", "1", 1);
+    setenv("PMIX_SERVER_TMPDIR", folder, 1);
+    setenv("AME_BOOT", "session", 1); /* whether libpmix is here or not */
+    assert_int_equal(ame__boot_open(&boot), AME_OK);
+    assert_int_equal(boot.rank, 1);
+    assert_int_equal(boot.size, 3);
+    assert_int_equal(boot.hosts, 1);
+    setenv("OMPI_MCA_orte_num_nodes", "2", 1); /* its directory is of one host */
+    assert_int_equal(ame__boot_open(&boot), AME_E_BOOT);
+}
+
 int main(void)
 {
+#define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup(alone_without_variables, clear_environment),
                                        cmocka_unit_test_setup(refuses_to_be_one_of_one, clear_environment),
                                        cmocka_unit_test_setup(stale_descriptors_are_passed_over, clear_environment),
                                        cmocka_unit_test_setup(both_dialects_are_understood, clear_environment),
                                        cmocka_unit_test_setup(bad_answers_are_errors, clear_environment),
                                        cmocka_unit_test_setup(silence_ends_in_time, clear_environment),
-                                       cmocka_unit_test_setup(bad_numbers_are_told, clear_environment)};
+                                       cmocka_unit_test_setup(bad_numbers_are_told, clear_environment),
+                                       cmocka_unit_test(mappings_are_read),
+                                       cmocka_unit_test(tasks_per_node_are_read),
+                                       cmocka_unit_test_setup(pmi2_is_spoken_where_pmi1_is_refused, clear_environment),
+                                       FILE_TEST(ranks_meet_in_a_directory),
+                                       FILE_TEST(what_others_could_have_written_is_refused),
+                                       FILE_TEST(a_way_can_be_named),
+                                       FILE_TEST(the_order_of_detection)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

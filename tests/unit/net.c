@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -224,6 +225,47 @@ static void nobody_listens(void **state)
     assert_int_equal(ame__net_dial(&nets[1], 0, "localhost:80", true, 0), AME_E_CONNECT);
 }
 
+static void addresses_are_tried_in_turn(void **state)
+{
+    char list[AME__ADDRESSES_MAX + 40];
+    (void) state;
+    snprintf(list, sizeof list, "127.0.0.1:1,%s", nets[0].offer);
+    assert_int_equal(ame__net_dial(&nets[1], 0, list, true, ame__now_ns() + 5000000000), AME_OK);
+    serve_until(&seen[0].opened, 1);
+    serve_until(&seen[1].opened, 1);
+    assert_int_equal(seen[1].dial_failed, 0);
+}
+
+/* Something that takes connections and says nothing must not keep a rank from the address behind it. */
+static void a_silent_address_does_not_stop_the_others(void **state)
+{
+    char list[AME__ADDRESSES_MAX + 40];
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof any;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    (void) state;
+    assert_int_equal(bind(fd, (struct sockaddr *) &any, size), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &any, &size), 0);
+    snprintf(list, sizeof list, "127.0.0.1:%d,%s", ntohs(any.sin_port), nets[0].offer);
+    assert_int_equal(ame__net_dial(&nets[1], 0, list, true, ame__now_ns() + 5000000000), AME_OK);
+    serve_until(&seen[1].opened, 1);
+    serve_until(&seen[0].opened, 1);
+    assert_int_equal(seen[1].dial_failed, 0);
+    assert_int_equal(nets[1].strangers, 0);
+    close(fd);
+}
+
+static void every_address_is_named_when_none_leads_there(void **state)
+{
+    (void) state;
+    assert_int_equal(ame__net_dial(&nets[1], 0, "127.0.0.1:1,[::1]:2", true, ame__now_ns() + 5000000000), AME_OK);
+    serve_until(&seen[1].dial_failed, 1);
+    assert_non_null(strstr(seen[1].text, "127.0.0.1:1"));
+    assert_non_null(strstr(seen[1].text, "[::1]:2"));
+    assert_int_equal(seen[1].code, AME_E_CONNECT);
+}
+
 /* ---- strangers ----------------------------------------------------------------------------------- */
 
 static int stranger(void)
@@ -371,6 +413,9 @@ int main(void)
                                        TEST(a_wrong_key_is_refused),
                                        TEST(a_wrong_rank_or_size_is_refused),
                                        TEST(nobody_listens),
+                                       TEST(addresses_are_tried_in_turn),
+                                       TEST(a_silent_address_does_not_stop_the_others),
+                                       TEST(every_address_is_named_when_none_leads_there),
                                        TEST(garbage_is_dropped),
                                        TEST(another_version_is_told),
                                        TEST(a_false_proof_is_dropped),
