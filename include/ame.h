@@ -102,8 +102,10 @@ AME_API const char *ame_last_error(void);
 
 /* ---- begin and end ------------------------------------------------------------------------------- */
 
-/* Joins the job that started this process; returns when all ranks are connected to rank 0. Without any sign of a
- * launcher this is a job of one rank. Where the environment says that there are several ranks and they cannot be found,
+/* Joins the job that started this process: ameexec, MPICH's or Open MPI's launcher, srun with any --mpi, or a shared
+ * directory (ame-info lists these and says which it is). Returns when all ranks are connected to rank 0; if that takes
+ * longer than AME_CONNECT_TIMEOUT it is an error that names rank, host and time. Without any sign of a launcher this is
+ * a job of one rank. Where the environment says that there are several ranks and they cannot be found,
  * it fails with AME_E_BOOT and names the variable (AME_ALLOW_SINGLETON=1 overrides). Once per process. */
 AME_API int ame_init(void);
 /* Leaves the job: completes what this rank has sent, tells the others, frees everything. Receives still waiting for
