@@ -115,6 +115,7 @@ int ame__boot_open(struct ame__boot *boot)
     memset(boot, 0, sizeof *boot);
     boot->fd = -1;
     boot->size = boot->local_size = 1;
+    gethostname(boot->host, sizeof boot->host - 1);
     boot->deadline = ame__now_ns() + (int64_t) (seconds * 1e9);
     for (const struct ame__boot_way *const *way = ame__boot_ways; *way; way++) {
         if (named && *way != named) continue;

@@ -22,6 +22,7 @@ struct ame__boot {
     int rank, size;
     int local_rank, local_size;  /* among the ranks of this host */
     int hosts;                   /* that the job has; 0: not known */
+    char host[64];               /* name of this host */
     char why[AME__BOOT_WHY_MAX]; /* what made this way be chosen */
     int fd;                      /* connection to the launcher, or -1 */
     bool stale_values;           /* a value may be left over from another job: read it again if it leads nowhere */

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/vars.h"
 
-enum { NAME_LONGEST = 120, WAIT_MS_MOST = 100, CREATE_TRIES = 20 };
+enum { NAME_LONGEST = 120, WAIT_MS_MOST = 100, CREATE_TRIES = 20, OLD_SECONDS = 24 * 3600 };
 
 bool ame__boot_file_name_is_good(const char *name)
 {
@@ -86,6 +86,19 @@ static int write_file(const struct ame__boot *boot, const char *path, const char
     return ame__fail_errno(error, "rank %d: cannot write %s", boot->rank, path);
 }
 
+/* Removes what jobs that were killed while they began have left behind. */
+static void remove_old(const char *directory)
+{
+    DIR *files = opendir(directory);
+    struct stat status;
+    time_t limit = time(NULL) - OLD_SECONDS;
+    for (struct dirent *file; files && (file = readdir(files));)
+        if (file->d_name[0] != '.' && !fstatat(dirfd(files), file->d_name, &status, AT_SYMLINK_NOFOLLOW) &&
+            S_ISREG(status.st_mode) && status.st_mtime < limit)
+            unlinkat(dirfd(files), file->d_name, 0);
+    if (files) closedir(files);
+}
+
 int ame__boot_file_put(struct ame__boot *boot, const char *key, const char *value)
 {
     char path[sizeof boot->directory + sizeof boot->name + 8], draft[sizeof path];
@@ -93,6 +106,7 @@ int ame__boot_file_put(struct ame__boot *boot, const char *key, const char *valu
     path_of(boot, "", path, sizeof path);
     path_of(boot, ".new", draft, sizeof draft);
     unlink(path); /* of an earlier job */
+    if (!boot->own_directory) remove_old(boot->directory);
     int code = write_file(boot, draft, value);
     if (!code && rename(draft, path)) {
         code = ame__fail_errno(errno, "rank %d: cannot rename %s", boot->rank, draft);
@@ -134,7 +148,7 @@ static void look_again(const char *directory)
 
 int ame__boot_file_get(struct ame__boot *boot, const char *key, char value[AME__BOOT_VALUE_MAX])
 {
-    char path[sizeof boot->directory + sizeof boot->name + 8], host[64] = "?";
+    char path[sizeof boot->directory + sizeof boot->name + 8];
     (void) key;
     path_of(boot, "", path, sizeof path);
     for (int wait_ms = 1;; wait_ms = wait_ms < WAIT_MS_MOST / 2 ? 2 * wait_ms : WAIT_MS_MOST) {
@@ -145,12 +159,11 @@ int ame__boot_file_get(struct ame__boot *boot, const char *key, char value[AME__
         nanosleep(&pause, NULL);
         look_again(boot->directory);
     }
-    gethostname(host, sizeof host - 1);
     return ame__fail(
         AME_E_TIMEOUT,
         "rank %d of %d on host %s: rank 0 has not written %s in %s s (AME_CONNECT_TIMEOUT). Has it started, "
         "and do all hosts of the job share that directory? AME_SHARED_DIR names another one",
-        boot->rank, boot->size, host, path, ame__var_text(AME__VAR_CONNECT_TIMEOUT));
+        boot->rank, boot->size, boot->host, path, ame__var_text(AME__VAR_CONNECT_TIMEOUT));
 }
 
 void ame__boot_file_connected(struct ame__boot *boot)

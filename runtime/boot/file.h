@@ -4,7 +4,7 @@
  * job; where it can be left over from an earlier one (boot->stale_values), whoever has read it finds out by
  * connecting, and reads again. Nobody else can write there: the directory must be ours and writable by us only, the
  * file ours and private, and no link is followed. The file appears whole (written beside it, synced, renamed), and rank
- * 0 removes it when all are connected.
+ * 0 removes it when all are connected, and what is a day old beside it.
  */
 #ifndef AME_BOOT_FILE_H
 #define AME_BOOT_FILE_H

@@ -70,9 +70,9 @@ int ame__pmi_receive(struct ame__boot *boot)
         int ready = left > 0 ? poll(&poller, 1, left > 60000 ? 60000 : (int) left) : 0;
         if (left <= 0)
             return ame__fail(AME_E_TIMEOUT,
-                             "rank %d of %d: the other ranks did not get as far as ame_init in the time of "
-                             "AME_CONNECT_TIMEOUT=%s s (waiting for the launcher at PMI_FD=%d)",
-                             boot->rank, boot->size, ame__var_text(AME__VAR_CONNECT_TIMEOUT), boot->fd);
+                             "rank %d of %d on host %s: the other ranks did not get as far as ame_init in the time "
+                             "of AME_CONNECT_TIMEOUT=%s s (waiting for the launcher at PMI_FD=%d)",
+                             boot->rank, boot->size, boot->host, ame__var_text(AME__VAR_CONNECT_TIMEOUT), boot->fd);
         if (ready <= 0) continue;
         ssize_t n = recv(boot->fd, boot->input + boot->input_length, sizeof boot->input - boot->input_length, 0);
         if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {

@@ -176,6 +176,11 @@ static int open_pmi1(struct ame__boot *boot)
         boot->way = &ame__boot_pmi2;
         return boot->way->open(boot);
     }
+    if (code && boot->lost && boot->size == 1) { /* "srun --pty bash": an earlier program has used it, none is needed */
+        snprintf(boot->why, sizeof boot->why, "the launcher is gone, but had started one rank only");
+        ame__boot_close(boot);
+        return AME_OK;
+    }
     if (!code) code = request(boot, "my_kvsname", reply, "cmd=get_my_kvsname\n");
     if (code) return code;
     if (!value_of(reply, "kvsname", boot->name, sizeof boot->name))

@@ -227,9 +227,9 @@ static int fence(struct ame__boot *boot)
     pthread_mutex_unlock(&fence_state.lock);
     if (!done)
         return ame__fail(AME_E_TIMEOUT,
-                         "rank %d of %d: the other ranks did not get as far as ame_init in the time of "
+                         "rank %d of %d on host %s: the other ranks did not get as far as ame_init in the time of "
                          "AME_CONNECT_TIMEOUT=%s s (PMIx_Fence in %.100s)",
-                         boot->rank, boot->size, ame__var_text(AME__VAR_CONNECT_TIMEOUT), boot->name);
+                         boot->rank, boot->size, boot->host, ame__var_text(AME__VAR_CONNECT_TIMEOUT), boot->name);
     if (status)
         return ame__fail(AME_E_BOOT, "rank %d of %d: PMIx_Fence failed: %s (has another rank ended?)", boot->rank,
                          boot->size, pmix.error_string(status));

@@ -170,8 +170,9 @@ static int check_connected(struct ame__engine *engine)
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
                              "rank %d on host %s cannot connect to rank 0 on host %s: %s%s", engine->rank, engine->host,
                              engine->peers[0].host, engine->peers[0].cause,
-                             engine->net.one_host ? ""
-                                                  : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
+                             engine->net.one_host || !engine->abort_code
+                                 ? ""
+                                 : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
         if (engine->hub)
             return ame__fail(AME_E_TIMEOUT,
                              "rank %d on host %s: not all ranks have connected to rank 0 in %g s (AME_CONNECT_TIMEOUT)",
@@ -311,9 +312,9 @@ int ame__engine_open(void)
     engine->wake_fd = -1;
     ame__list_init(&engine->free_requests);
     ame__list_init(&engine->request_blocks);
-    gethostname(engine->host, sizeof engine->host - 1);
     int code = ame__boot_open(&engine->boot);
     if (code) return code;
+    memcpy(engine->host, engine->boot.host, sizeof engine->host);
     engine->rank = engine->boot.rank;
     engine->size = engine->boot.size;
     ame__log_set_rank(engine->rank);

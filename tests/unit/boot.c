@@ -394,6 +394,11 @@ static void ranks_meet_in_a_directory(void **state)
     assert_non_null(strstr(ame_last_error(), "rank 1 of 2"));
     be_rank("0");
     assert_int_equal(ame__boot_open(&root), AME_OK);
+    char left_over[120];
+    struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    snprintf(left_over, sizeof left_over, "%s/ame-%u/job.0", folder, (unsigned) geteuid());
+    close(open(left_over, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(utimensat(AT_FDCWD, left_over, long_ago, 0), 0); /* of a job that was killed */
     assert_int_equal(ame__boot_put(&root, "ame-root", "old"), AME_OK);
     assert_int_equal(ame__boot_put(&root, "ame-root", "value"), AME_OK);
     assert_int_equal(ame__boot_get(&other, "ame-root", value), AME_OK);
