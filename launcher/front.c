@@ -238,7 +238,8 @@ static void accuse(struct front *front, int rank, int code, const char *format, 
 
 static char *rank_name(struct front *front, int rank)
 {
-    return ame__xprintf("rank %d (host %s, pid %d)", rank, ame__plan_host(front->plan, rank), (int) front->ranks[rank].pid);
+    return ame__xprintf("rank %d (host %s, pid %d)", rank, ame__plan_host(front->plan, rank),
+                        (int) front->ranks[rank].pid);
 }
 
 static const char *others(const struct front *front)
@@ -319,7 +320,8 @@ static void send_window_size(struct front *front)
     struct winsize size;
     int rank = front->plan->options->pty_rank;
     if (rank < 0 || ioctl(STDIN_FILENO, TIOCGWINSZ, &size)) return;
-    ame__channel_send_numbers(&host_of(front, rank)->channel, AME__FRAME_WINDOW_SIZE, (uint32_t) rank, size.ws_row, size.ws_col);
+    ame__channel_send_numbers(&host_of(front, rank)->channel, AME__FRAME_WINDOW_SIZE, (uint32_t) rank, size.ws_row,
+                              size.ws_col);
 }
 
 static void on_started(struct front *front, int rank, pid_t pid)
@@ -330,6 +332,7 @@ static void on_started(struct front *front, int rank, pid_t pid)
     if (front->plan->options->verbose)
         fprintf(stderr, "ameexec: rank %d is process %d on %s\n", rank, (int) pid, ame__plan_host(front->plan, rank));
     if (rank == front->plan->options->pty_rank) send_window_size(front);
+    ame__input_rank_started(&front->input, rank);
 }
 
 static void on_start_failed(struct front *front, int rank, const struct ame__frame *frame)
@@ -428,8 +431,7 @@ static void on_orphans(uv_timer_t *timer)
         if (host->remote.pid > 0) pids[spared.count++] = host->remote.pid;
     }
     size_t left = ame__descendants_signal(SIGKILL, &spared, names, sizeof names);
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for_each_host(front, host)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) for_each_host(front, host)
         {
             if (host->remote.pid != pid) continue;
             host->remote.pid = 0;
@@ -480,8 +482,9 @@ static void on_closed(struct ame__channel *channel)
     struct front *front = host->front;
     if (host->state == GONE) return;
     if (host->here) {
-        conclude(front, 1, SIGKILL, "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended",
-                 host_name(host), (int) host->pid);
+        conclude(front, 1, SIGKILL,
+                 "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended", host_name(host),
+                 (int) host->pid);
         front->orphans_since = ame__now_ns();
         on_orphans(&front->orphans);
         return;
@@ -753,8 +756,7 @@ static bool open_front(struct front *front)
     uv_timer_init(&front->loop, &front->blame);
     uv_timer_init(&front->loop, &front->beat);
     uv_prepare_init(&front->loop, &front->prepare);
-    front->limit.data = front->orphans.data = front->blame.data = front->beat.data = front->prepare.data =
-        front;
+    front->limit.data = front->orphans.data = front->blame.data = front->beat.data = front->prepare.data = front;
     uv_prepare_start(&front->prepare, on_prepare);
     if (front->plan->options->timeout > 0)
         uv_timer_start(&front->limit, on_limit, (uint64_t) (front->plan->options->timeout * 1000), 0);

@@ -419,8 +419,8 @@ static void say_hello(int out)
     char from[128] = "-", to[128] = "-", text[AME__HELLO_MAX];
     const char *connection = getenv("SSH_CONNECTION");
     if (connection && sscanf(connection, "%127s %*s %127s", from, to) != 2) strcpy(from, "-"), strcpy(to, "-");
-    int length = snprintf(text, sizeof text, "%s%d %.64s %.127s %.127s %d\n", AME__HELLO, AME__PROTOCOL, AME__VERSION, to,
-                          from, ame__plan_free_port());
+    int length = snprintf(text, sizeof text, "%s%d %.64s %.127s %.127s %d\n", AME__HELLO, AME__PROTOCOL, AME__VERSION,
+                          to, from, ame__plan_free_port());
     if (write(out, text, (size_t) length) != length) _exit(1);
 }
 

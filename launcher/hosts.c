@@ -200,7 +200,8 @@ static int expand_range(struct expansion *expansion, size_t used, const char *ra
         return ame__fail(AME_E_CONFIG, "'%.*s' in a list of nodes is not understood", (int) length, range);
     for (long i = first; i <= last; i++) {
         int size = snprintf(expansion->name + used, sizeof expansion->name - used, "%0*ld", (int) width, i);
-        if (used + (size_t) size >= sizeof expansion->name) return ame__fail(AME_E_CONFIG, "a name of a host is too long");
+        if (used + (size_t) size >= sizeof expansion->name)
+            return ame__fail(AME_E_CONFIG, "a name of a host is too long");
         int rc = expand(expansion, used + (size_t) size, rest, rest_length);
         if (rc) return rc;
     }
@@ -219,12 +220,13 @@ static int expand(struct expansion *expansion, size_t used, const char *pattern,
     if (!close) return ame__fail(AME_E_CONFIG, "'%.*s': ']' is missing", (int) length, pattern);
     const char *rest = close + 1;
     int rc = AME_OK;
-    for (const char *at = open + 1; rc == AME_OK && at < close;) {
+    const char *at = open + 1;
+    do {
         const char *comma = memchr(at, ',', (size_t) (close - at));
         const char *end = comma ? comma : close;
         rc = expand_range(expansion, used, at, (size_t) (end - at), rest, length - (size_t) (rest - pattern));
         at = end + 1;
-    }
+    } while (rc == AME_OK && at < close);
     return rc;
 }
 

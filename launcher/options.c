@@ -355,7 +355,8 @@ static int set_hostfile(struct parser *parser, char **values)
         number++;
         rc = ame__hosts_add_line(&parser->options->hosts, line);
     }
-    if (rc != AME_OK) ame__error_prefix(rc, "%s, line %d", values[0], number);
+    if (rc != AME_OK)
+        ame__error_prefix(rc, "%s, line %d", values[0], number);
     else if (!parser->options->hosts.count)
         rc = ame__fail(AME_E_CONFIG, "option %s: there are no hosts in '%s'", parser->name, values[0]);
     free(line);
@@ -368,8 +369,8 @@ static int set_launcher(struct parser *parser, char **values)
     static const struct {
         const char *name;
         enum ame__launcher launcher;
-    } names[] = {{"ssh", AME__LAUNCHER_SSH},     {"rsh", AME__LAUNCHER_SSH},     {"slurm", AME__LAUNCHER_SLURM},
-                 {"srun", AME__LAUNCHER_SLURM},  {"fork", AME__LAUNCHER_FORK},   {"local", AME__LAUNCHER_FORK},
+    } names[] = {{"ssh", AME__LAUNCHER_SSH},     {"rsh", AME__LAUNCHER_SSH},   {"slurm", AME__LAUNCHER_SLURM},
+                 {"srun", AME__LAUNCHER_SLURM},  {"fork", AME__LAUNCHER_FORK}, {"local", AME__LAUNCHER_FORK},
                  {"auto", AME__LAUNCHER_DEFAULT}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcasecmp(values[0], names[i].name) != 0) continue;
@@ -524,7 +525,7 @@ static const struct entry table[] = {
     {"pty", "RANK", 1, set_pty, "give this rank a terminal, for a debugger or a prompt"},
     GROUP("Placement"),
     {"bind-to", "WHAT", 1, set_bind, "none (default), hwthread, core, core:N, numa or socket"},
-    {"map-by", "HOW", 1, set_map, "slot (default, fill a host first), node (one by one), ppr:N:node; with :pe=N cores each"},
+    {"map-by", "HOW", 1, set_map, "slot (default), node (one on each host in turn), ppr:N:node; :pe=N cores"},
     {"launcher", "HOW", 1, set_launcher, "how other hosts are reached: ssh, rsh, slurm, fork (all ranks here)"},
     {"launcher-exec", "PATH", 1, set_launcher_exec, "the program that reaches them, in place of ssh"},
     {"iface", "NAMES", 1, set_interface, "the network interface that ranks use (AME_IFACE)"},
@@ -545,8 +546,7 @@ static const struct entry table[] = {
      "", 0, ignore, NULL},
     {"mca gmca pmixmca prtemca", "KEY VALUE", 2, ignore_pair, NULL},
     {"bind-to-core bind-to-socket bind-to-none", "", 0, set_bind_named, NULL},
-    {"rmk rank-by mpi ranks-per-proc display display-map prefix start-timeout", "X", 1,
-     ignore, NULL},
+    {"rmk rank-by mpi ranks-per-proc display display-map prefix start-timeout", "X", 1, ignore, NULL},
 };
 #define TABLE_LENGTH (sizeof table / sizeof *table)
 

@@ -40,7 +40,7 @@ struct ame__options {
     struct ame__hosts hosts;  /* empty: none given */
     char *allocation;         /* the variable that they were taken from, or NULL: from the command line */
     enum ame__map map;
-    int per_host;             /* ranks on each host; 0: its slots */
+    int per_host; /* ranks on each host; 0: its slots */
     enum ame__launcher launcher;
     char *launcher_exec; /* NULL: ssh or srun from PATH */
     enum ame__env_policy env_policy;

@@ -126,12 +126,15 @@ static bool own_address(const char *name)
     struct ifaddrs *list = NULL;
     unsigned char wanted[16];
     bool found = false;
-    int family = inet_pton(AF_INET, name, wanted) == 1 ? AF_INET : inet_pton(AF_INET6, name, wanted) == 1 ? AF_INET6 : 0;
+    int family = inet_pton(AF_INET, name, wanted) == 1    ? AF_INET
+                 : inet_pton(AF_INET6, name, wanted) == 1 ? AF_INET6
+                                                          : 0;
     if (!family || getifaddrs(&list)) return false;
     for (struct ifaddrs *item = list; item && !found; item = item->ifa_next) {
         if (!item->ifa_addr || item->ifa_addr->sa_family != family) continue;
-        const void *address = family == AF_INET ? (const void *) &((struct sockaddr_in *) (void *) item->ifa_addr)->sin_addr
-                                                : &((struct sockaddr_in6 *) (void *) item->ifa_addr)->sin6_addr;
+        const void *address = family == AF_INET
+                                  ? (const void *) &((struct sockaddr_in *) (void *) item->ifa_addr)->sin_addr
+                                  : &((struct sockaddr_in6 *) (void *) item->ifa_addr)->sin6_addr;
         found = !memcmp(address, wanted, family == AF_INET ? 4 : 16);
     }
     freeifaddrs(list);
@@ -383,8 +386,8 @@ void ame__plan_work(const struct ame__plan *plan, int host, const char *address,
     work->app_count = (int) options->app_count;
     work->apps = ame__xalloc(options->app_count * sizeof *work->apps);
     for (size_t i = 0; i < options->app_count; i++)
-        work->apps[i] = (struct ame__work_app){plan->programs[i], options->apps[i].directory, plan->argvs[i],
-                                               plan->envs[i]};
+        work->apps[i] =
+            (struct ame__work_app){plan->programs[i], options->apps[i].directory, plan->argvs[i], plan->envs[i]};
     work->ranks = ame__xalloc((size_t) plan->hosts.items[host].slots * sizeof *work->ranks);
     for (int rank = 0; rank < plan->size; rank++) {
         const struct ame__rank_plan *place = &plan->ranks[rank];

@@ -256,8 +256,7 @@ void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *
     server->states = ame__xalloc((size_t) size);
     server->bucket_count = 64;
     server->buckets = ame__xalloc(server->bucket_count * sizeof(void *));
-    if (mapping)
-        put(server, (struct span){"PMI_process_mapping", 19}, (struct span){mapping, strlen(mapping)});
+    if (mapping) put(server, (struct span){"PMI_process_mapping", 19}, (struct span){mapping, strlen(mapping)});
 }
 
 enum ame__pmi_state ame__pmi_server_state(const struct ame__pmi_server *server, int rank)

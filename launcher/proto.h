@@ -31,10 +31,10 @@
 /* What a host daemon says before its first frame: this, the protocol's number, the version of ameexec, then three words
  * for dlp_mpi's own back end, and a newline: an address of that host, the address of the front as seen from there ("-":
  * not known), and a port that was free a moment ago. What comes before it is the noise of somebody's login shell. */
-#define AME__HELLO        "AME-HOST-DAEMON "
-#define AME__HELLO_MAX    512
-#define AME__PROTOCOL     1
-#define AME__NOISE_MAX    65536
+#define AME__HELLO     "AME-HOST-DAEMON "
+#define AME__HELLO_MAX 512
+#define AME__PROTOCOL  1
+#define AME__NOISE_MAX 65536
 
 /* X(name, shortest payload, longest payload, meaning) */
 #define AME__FRAMES(X)                                                                                                 \
@@ -48,7 +48,7 @@
     X(INPUT_CLOSED, 0, 0, "rank does not read its standard input any more")                                            \
     X(EXITED, 8, 8, "rank ended; status as of waitpid")                                                                \
     X(BINDING, 1, 4096, "CPUs that the rank is bound to")                                                              \
-    X(REFUSED, 9, 4096, "this host cannot do its part; exit code, then why")                                               \
+    X(REFUSED, 9, 4096, "this host cannot do its part; exit code, then why")                                           \
     X(STUCK, 1, 4096, "these processes cannot be killed")                                                              \
     X(GONE, 0, 0, "nothing of the job is left on this host")                                                           \
     /* front to host daemon */                                                                                         \

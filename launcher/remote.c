@@ -81,8 +81,14 @@ static void add(char **words, int *count, const char *word)
 
 static void ssh_words(const struct ame__remote *remote, const char *program, char **words)
 {
-    static const char *const options[] = {"-x", "-T", "-oBatchMode=yes", "-oConnectTimeout=10", "-oServerAliveInterval=5",
-                                          "-oServerAliveCountMax=2", "-oForwardAgent=no", "-oClearAllForwardings=yes"};
+    static const char *const options[] = {"-x",
+                                          "-T",
+                                          "-oBatchMode=yes",
+                                          "-oConnectTimeout=10",
+                                          "-oServerAliveInterval=5",
+                                          "-oServerAliveCountMax=2",
+                                          "-oForwardAgent=no",
+                                          "-oClearAllForwardings=yes"};
     const char *name = strrchr(program, '/');
     bool is_ssh = !strcmp(name ? name + 1 : program, "ssh");
     int count = 0;
@@ -101,9 +107,9 @@ static void ssh_words(const struct ame__remote *remote, const char *program, cha
 
 static void srun_words(const struct ame__remote *remote, const char *program, char **words)
 {
-    static const char *const options[] = {"--overlap", "--mpi=none", "-u",        "-N1",           "-n1",
-                                          "--mem=0",   "--quiet",    "-K",        "--cpu-bind=none", "--input=all",
-                                          "--output=all", "--chdir=/", "--export=ALL", "-w"};
+    static const char *const options[] = {
+        "--overlap", "--mpi=none",      "-u",          "-N1",          "-n1",       "--mem=0",      "--quiet",
+        "-K",        "--cpu-bind=none", "--input=all", "--output=all", "--chdir=/", "--export=ALL", "-w"};
     int count = 0;
     char *path = own_path();
     add(words, &count, program);
@@ -127,11 +133,11 @@ static bool use_slurm(const struct ame__options *options)
 /* srun takes options from variables, which were meant for the step around ameexec, if there is one. */
 static char **launcher_env(bool slurm)
 {
-    static const char *const prefixes[] = {"SLURM_NTASKS",       "SLURM_NPROCS", "SLURM_TASKS_PER_NODE", "SLURM_NNODES",
-                                           "SLURM_STEP_",        "SLURM_STEPID", "SLURM_DISTRIBUTION",   "SLURM_HOSTFILE",
-                                           "SLURM_CPU_BIND",     "SLURM_MPI_TYPE", "SLURM_CPUS_PER_TASK", "SLURM_MEM_",
-                                           "SLURM_NODELIST",     "SLURM_ARBITRARY", "SLURM_LABELIO",     "SLURM_EXCLUSIVE",
-                                           "SRUN_CPUS_PER_TASK", "SLURM_STDIN",  "SLURM_STDOUT",         "SLURM_STDERR"};
+    static const char *const prefixes[] = {
+        "SLURM_NTASKS",        "SLURM_NPROCS",       "SLURM_TASKS_PER_NODE", "SLURM_NNODES",    "SLURM_STEP_",
+        "SLURM_STEPID",        "SLURM_DISTRIBUTION", "SLURM_HOSTFILE",       "SLURM_CPU_BIND",  "SLURM_MPI_TYPE",
+        "SLURM_CPUS_PER_TASK", "SLURM_MEM_",         "SLURM_NODELIST",       "SLURM_ARBITRARY", "SLURM_LABELIO",
+        "SLURM_EXCLUSIVE",     "SRUN_CPUS_PER_TASK", "SLURM_STDIN",          "SLURM_STDOUT",    "SLURM_STDERR"};
     size_t count = 0, used = 0;
     while (environ[count]) count++;
     char **env = ame__xalloc((count + 1) * sizeof *env);
@@ -192,8 +198,10 @@ static int start(struct ame__remote *remote, char **words, char **env, const str
     char *program = NULL;
     bool slash = strchr(words[0], '/') != NULL;
     if (!slash && ame__plan_search(getenv("PATH"), words[0], &program)) {
-        ame__fail(AME_E_CONFIG, "host %s cannot be reached: %s: program not found in PATH; install it or give another "
-                                "with -launcher-exec", remote->host->name, words[0]);
+        ame__fail(AME_E_CONFIG,
+                  "host %s cannot be reached: %s: program not found in PATH; install it or give another "
+                  "with -launcher-exec",
+                  remote->host->name, words[0]);
         return -1;
     }
     if (!program) program = ame__xstrdup(words[0]);
@@ -201,8 +209,13 @@ static int start(struct ame__remote *remote, char **words, char **env, const str
         ame__fail_errno(errno, "host %s cannot be reached: socketpair", remote->host->name);
         return -1; /* the job ends now, and with it this process */
     }
-    struct ame__spawn spawn = {.program = program, .argv = words, .env = env, .fds = {channel[1], channel[1], err[1]},
-                               .pmi_fd = -1, .session = true, .inherited = inherited};
+    struct ame__spawn spawn = {.program = program,
+                               .argv = words,
+                               .env = env,
+                               .fds = {channel[1], channel[1], err[1]},
+                               .pmi_fd = -1,
+                               .session = true,
+                               .inherited = inherited};
     remote->pid = ame__spawn(&spawn, &step);
     int error = errno;
     close(channel[1]);
@@ -265,8 +278,8 @@ long ame__remote_hello(struct ame__remote *remote, const char *data, size_t leng
            &remote->port);
     if (protocol != AME__PROTOCOL || strcmp(version, AME__VERSION) != 0 || remote->port < 0 || remote->port > 65535) {
         char *path = own_path();
-        ame__fail(AME_E_CONFIG, "host %s has ameexec %.64s at %s, this one is %s; install the same version on both", name,
-                  *version ? version : "of another version", path, AME__VERSION);
+        ame__fail(AME_E_CONFIG, "host %s has ameexec %.64s at %s, this one is %s; install the same version on both",
+                  name, *version ? version : "of another version", path, AME__VERSION);
         free(path);
         return -1;
     }
@@ -318,8 +331,9 @@ char *ame__remote_failure(const struct ame__remote *remote)
     bool slurm = strstr(remote->tool, "srun") != NULL;
     char *path = own_path(), *text;
     if (code == 127 || code == 126)
-        text = ame__xprintf("host %s: ameexec cannot be run there as %s%s%s; install AME at the same place on all hosts",
-                            name, path, colon, remote->last);
+        text =
+            ame__xprintf("host %s: ameexec cannot be run there as %s%s%s; install AME at the same place on all hosts",
+                         name, path, colon, remote->last);
     else if (code == 255 && !slurm)
         text = ame__xprintf("host %s cannot be reached%s%s; %s", name, colon, remote->last, remedy(remote));
     else

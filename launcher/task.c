@@ -378,8 +378,8 @@ static bool refuse(struct ame__task *task, int index, int error, const char *ste
     int length;
     ame__u64_put(payload, exit_code_of(error, step));
     if (!strcmp(step, "chdir"))
-        length = snprintf(payload + 8, sizeof payload - 8, "working directory '%s': %s", app->directory,
-                          strerror(error));
+        length =
+            snprintf(payload + 8, sizeof payload - 8, "working directory '%s': %s", app->directory, strerror(error));
     else
         length = snprintf(payload + 8, sizeof payload - 8, "%s: %s: %s", app->program, step, strerror(error));
     if (error == EMFILE && length > 0 && length < 512)

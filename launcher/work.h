@@ -31,15 +31,15 @@ struct ame__work_rank {
 };
 
 struct ame__work {
-    int size, count; /* ranks of the job, ranks here */
+    int size, count;              /* ranks of the job, ranks here */
     struct ame__work_rank *ranks; /* in ascending order */
     int app_count;
     struct ame__work_app *apps;
     char **env;
     char *directory; /* NULL: where the daemon is */
     char *job_id, *authkey, *address;
-    int port;        /* of rank 0, for dlp_mpi's own back end; 0: none */
-    int bind, units; /* enum ame__bind */
+    int port;                 /* of rank 0, for dlp_mpi's own back end; 0: none */
+    int bind, units;          /* enum ame__bind */
     uint64_t grace_ms, files; /* files: limit of open files for ranks */
     bool report_bindings;
 };
