@@ -26,11 +26,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -42,10 +46,11 @@
 #include "reap.h"
 #include "task.h"
 
-#define STARTS_PER_TURN  16
-#define GRACE_ALONE_MS   200 /* when the front is gone */
-#define KILL_AGAIN_MS    50
-#define KILL_PATIENCE_NS (5 * 1000000000ll)
+#define STARTS_PER_TURN   16
+#define GRACE_ALONE_MS    200 /* when the front is gone */
+#define KILL_AGAIN_MS     50
+#define KILL_PATIENCE_NS  (5 * 1000000000ll)
+#define GUARD_PATIENCE_MS 8000 /* more than the daemon needs to end everything */
 
 enum state { IDLE, STARTING, RUNNING, ENDING, KILLING };
 
@@ -396,40 +401,81 @@ void ame__hostd_run(const struct ame__inherited *inherited, int control)
 
 /* ---- on another host ----------------------------------------------------------------------------- */
 
-/* Waits for the daemon, and ends what it leaves behind when it is killed. */
+/* Waits until the daemon has ended, or until it has let the end of the channel pass without ending (it is stopped). */
+static void wait_for_daemon(pid_t daemon, int *status)
+{
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    struct pollfd events[] = {{.fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN},
+                              {.fd = STDIN_FILENO, .events = POLLRDHUP}};
+    int patience_ms = events[0].fd < 0 ? KILL_AGAIN_MS : -1;
+    while (waitpid(daemon, status, WNOHANG) == 0) {
+        struct signalfd_siginfo info;
+        if (poll(events, 2, patience_ms) == 0 && events[1].fd < 0) kill(daemon, SIGKILL);
+        while (read(events[0].fd, &info, sizeof info) > 0) {
+        }
+        if (!(events[1].revents & (POLLHUP | POLLRDHUP | POLLERR))) continue;
+        events[1].fd = -1;
+        patience_ms = GUARD_PATIENCE_MS;
+    }
+}
+
+/* The parent of the daemon: ends what it leaves behind when it is killed. */
 static void guard(pid_t daemon) __attribute__((noreturn));
 static void guard(pid_t daemon)
 {
     int status = 0, null = open("/dev/null", O_RDWR | O_CLOEXEC);
     set_signals();
-    dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
-    while (waitpid(daemon, &status, 0) < 0 && errno == EINTR) {
-    }
+    wait_for_daemon(daemon, &status);
     int64_t end = ame__now_ns() + KILL_PATIENCE_NS;
-    while (ame__descendants_signal(SIGKILL, NULL, NULL, 0) && ame__now_ns() < end)
-        while (waitpid(-1, NULL, 0) > 0) {
+    while (ame__descendants_signal(SIGKILL, NULL, NULL, 0) && ame__now_ns() < end) {
+        poll(NULL, 0, 5);
+        while (waitpid(-1, NULL, WNOHANG) > 0) {
         }
+    }
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
-/* The words of HELLO that dlp_mpi's own back end needs; see proto.h. sshd says who is connected to whom. */
+/* The address of this host that is used towards `peer`. */
+static void own_address(const char *peer, char *text, size_t size)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_DGRAM}, *found = NULL;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getaddrinfo(peer, "9", &hints, &found)) return;
+    int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !connect(fd, found->ai_addr, found->ai_addrlen) && /* sends nothing */
+        !getsockname(fd, (struct sockaddr *) &address, &length))
+        getnameinfo((struct sockaddr *) &address, length, text, (socklen_t) size, NULL, 0, NI_NUMERICHOST);
+    if (fd >= 0) close(fd);
+    freeaddrinfo(found);
+}
+
+/* The words of HELLO that dlp_mpi's own back end needs; see proto.h. sshd and Slurm say from where we were called. */
 static void say_hello(int out)
 {
-    char from[128] = "-", to[128] = "-", text[AME__HELLO_MAX];
-    const char *connection = getenv("SSH_CONNECTION");
-    if (connection && sscanf(connection, "%127s %*s %127s", from, to) != 2) strcpy(from, "-"), strcpy(to, "-");
-    int length = snprintf(text, sizeof text, "%s%d %.64s %.127s %.127s %d\n", AME__HELLO, AME__PROTOCOL, AME__VERSION,
-                          to, from, ame__plan_free_port());
+    char peer[64] = "-", own[64] = "-", text[AME__HELLO_MAX];
+    const char *connection = getenv("SSH_CONNECTION"), *node = getenv("SLURM_LAUNCH_NODE_IPADDR");
+    if (connection ? sscanf(connection, "%63s", peer) == 1 : node && sscanf(node, "%63s", peer) == 1)
+        own_address(peer, own, sizeof own);
+    int length = snprintf(text, sizeof text, "%s%d %.64s %s %s %d\n", AME__HELLO, AME__PROTOCOL, AME__VERSION, own,
+                          peer, ame__plan_free_port());
     if (write(out, text, (size_t) length) != length) _exit(1);
 }
 
 void ame__hostd_serve(const struct ame__inherited *inherited)
 {
+    sigset_t child, old;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    sigprocmask(SIG_BLOCK, &child, &old); /* the guard reads it */
     pid_t daemon = fork();
     if (daemon < 0) _exit(1);
     if (daemon > 0) guard(daemon);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (in < 0 || out < 0 || null < 0) _exit(1);

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -119,6 +120,10 @@ def on_h1(ameexec, bed):
         def front(job):
             return until(lambda: children(job.pid), what="ameexec on h1")[0]
     return There()
+
+
+def comm(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def lines(job):
@@ -257,12 +262,21 @@ def test_helper_killed(on_h1, bed, host, victim):
     if victim == "ssh":
         number = [pid for pid in bed.named(1, "ssh ") if "h2" in bed.processes(1)[pid]][0]
     else:
-        number = [pid for pid in bed.processes(host)
-                  if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "ameexec-hostd"][0]
+        number = [pid for pid in bed.processes(host) if comm(pid) == "ameexec-hostd"][0]
     os.kill(number, signal.SIGKILL)
     job.wait()
     lost = "host h1 (pid " if (host, victim) == (1, "hostd") else "host h2 (rank 1) was lost: the connection ended"
     assert job.code == 1 and lost in job.err and job.seconds < 10
+
+
+def test_stopped_helper(on_h1, bed):
+    """It cannot notice that ameexec is gone; its parent does."""
+    job = on_h1("-hosts", "h1,h2", "sh", "-c", "echo ready; exec sleep 100")
+    assert [job.line() for _ in range(2)] == ["ready"] * 2
+    os.kill([pid for pid in bed.processes(2) if comm(pid) == "ameexec-hostd"][0], signal.SIGSTOP)
+    os.kill(on_h1.front(job), signal.SIGKILL)
+    job.wait()
+    until(lambda: not bed.processes(2), 15, "end of everything")
 
 
 def test_host_lost(on_h1, bed):
@@ -367,3 +381,45 @@ def test_program_missing_there(on_h1, bed):
 def test_mistakes_start_nothing(on_h1):
     job = on_h1.run("-hosts", "h1,h2", "no-such-program")
     assert job.code == 127 and "not found in PATH" in job.err
+
+
+# ---- in a Slurm allocation: three nodes that are all this machine
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    for tool in ("srun", "salloc", "slurmctld", "slurmd", "munged"):
+        if not shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin"):
+            pytest.skip(f"{tool} is not installed")
+    bed = SCRIPT.parent / "slurm.sh"
+    if not bed.exists():
+        pytest.skip(f"there is no {bed}")
+    base = pathlib.Path(tempfile.mkdtemp(prefix="ame-slurm-", dir="/var/tmp"))  # short: there are sockets in it
+    base.chmod(0o755)
+    env = dict(os.environ, BASE=str(base), NODES="3", PORT="18300")
+    made = subprocess.run([str(bed), "start"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=60, check=False)
+    if made.returncode == 0:
+        yield {"SLURM_CONF": str(base / "slurm.conf")}
+    subprocess.run([str(bed), "stop"], env=env, stdin=subprocess.DEVNULL, timeout=60, check=False,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    shutil.rmtree(base, ignore_errors=True)
+    if made.returncode:
+        pytest.skip(f"no Slurm: {made.stdout.decode()[-200:]}")
+
+
+def in_allocation(ameexec, slurm, *words, **options):
+    return ameexec.run(*words, via=["salloc", "-Q", "-N3", "--ntasks-per-node=2"], extra=slurm, **options)
+
+
+def test_slurm(ameexec, slurm):
+    job = in_allocation(ameexec, slurm, "-prepend-pattern", "%r %h: ", "sh", "-c", "echo $AME_LOCAL_RANK")
+    assert lines(job) == ["0 n1: 0", "1 n1: 1", "2 n2: 0", "3 n2: 1", "4 n3: 0", "5 n3: 1"] and job.err == ""
+
+
+def test_slurm_input_and_exit(ameexec, slurm):
+    data = "".join(f"{i}\n" for i in range(100000))
+    job = in_allocation(ameexec, slurm, "-ppn", 1, "-s", "all", "md5sum", data=data)
+    assert lines(job) == [hashlib.md5(data.encode()).hexdigest() + "  -"] * 3
+    job = in_allocation(ameexec, slurm, "sh", "-c", "setsid sleep 100 & [ $AME_RANK = 4 ] && exit 9; exec sleep 100")
+    assert job.code == 9 and "rank 4 (host n3, pid " in job.err
