@@ -24,7 +24,7 @@ static bool valid(const char *text, size_t length)
 {
     if (!length || length > 255 || text[0] == '-') return false;
     for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char) text[i]) && !memchr("._-:%+\\", text[i], 7)) return false;
+        if (!isalnum((unsigned char) text[i]) && (!text[i] || !strchr("._-:%+\\", text[i]))) return false;
     return true;
 }
 

@@ -33,8 +33,6 @@
 #define WORDS_MAX    40
 #define ERR_LINE_MAX 4096
 
-extern char **environ;
-
 /* ---- command lines ------------------------------------------------------------------------------- */
 
 static char *own_path(void)
