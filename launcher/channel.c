@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #define READ_SIZE ((size_t) 256 * 1024)
@@ -20,16 +20,24 @@ static void fail(struct ame__channel *channel)
 
 static void watch(struct ame__channel *channel)
 {
-    int events = UV_READABLE | (ame__bytes_length(&channel->out) ? UV_WRITABLE : 0);
-    if (channel->open) uv_poll_start(&channel->poll, events, on_poll);
+    int writable = ame__bytes_length(&channel->out) ? UV_WRITABLE : 0;
+    if (!channel->open) return;
+    if (channel->fd == channel->out_fd) {
+        uv_poll_start(&channel->poll, UV_READABLE | writable, on_poll);
+        return;
+    }
+    uv_poll_start(&channel->poll, UV_READABLE, on_poll);
+    if (writable)
+        uv_poll_start(&channel->out_poll, UV_WRITABLE, on_poll);
+    else
+        uv_poll_stop(&channel->out_poll);
 }
 
 /* False when the other side is gone. */
 static bool write_some(struct ame__channel *channel)
 {
     while (ame__bytes_length(&channel->out)) {
-        ssize_t done = send(channel->fd, ame__bytes_data(&channel->out), ame__bytes_length(&channel->out),
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t done = write(channel->out_fd, ame__bytes_data(&channel->out), ame__bytes_length(&channel->out));
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return errno == EAGAIN;
         ame__bytes_consume(&channel->out, (size_t) done);
@@ -37,8 +45,20 @@ static bool write_some(struct ame__channel *channel)
     return true;
 }
 
+/* False while there is more to wait for before the first frame. */
+static bool handle_hello(struct ame__channel *channel)
+{
+    long used = channel->on_hello(channel, ame__bytes_data(&channel->in), ame__bytes_length(&channel->in));
+    if (used < 0) fail(channel);
+    if (used <= 0) return false;
+    channel->on_hello = NULL;
+    ame__bytes_consume(&channel->in, (size_t) used);
+    return true;
+}
+
 static void handle_frames(struct ame__channel *channel)
 {
+    if (channel->on_hello && !handle_hello(channel)) return;
     while (channel->open) {
         struct ame__frame frame;
         long size = ame__frame_decode(ame__bytes_data(&channel->in), ame__bytes_length(&channel->in), &frame);
@@ -57,23 +77,27 @@ static void handle_frames(struct ame__channel *channel)
 static void read_some(struct ame__channel *channel)
 {
     char *place = ame__bytes_reserve(&channel->in, READ_SIZE);
-    ssize_t got = recv(channel->fd, place, READ_SIZE, MSG_DONTWAIT);
+    ssize_t got = read(channel->fd, place, READ_SIZE);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
         fail(channel);
         return;
     }
     channel->in.end += (size_t) got;
+    channel->heard_ns = ame__now_ns();
     handle_frames(channel);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct ame__channel *channel = poll->data;
-    if (status < 0 || (events & UV_READABLE)) read_some(channel);
+    if (poll == &channel->poll && (status < 0 || (events & UV_READABLE))) read_some(channel);
     if (!channel->open) return;
     if (!write_some(channel)) {
-        read_some(channel);
+        if (channel->fd == channel->out_fd)
+            read_some(channel);
+        else
+            fail(channel);
         return;
     }
     watch(channel);
@@ -87,14 +111,17 @@ static void on_prepare(uv_prepare_t *prepare)
     if (ame__bytes_length(&channel->out)) watch(channel);
 }
 
-int ame__channel_open(struct ame__channel *channel, uv_loop_t *loop, int fd)
+int ame__channel_open(struct ame__channel *channel, uv_loop_t *loop, int in_fd, int out_fd)
 {
-    channel->fd = fd;
-    channel->open = true;
-    int rc = uv_poll_init(loop, &channel->poll, fd);
+    int rc = uv_poll_init(loop, &channel->poll, in_fd);
+    if (!rc && in_fd != out_fd) rc = uv_poll_init(loop, &channel->out_poll, out_fd);
     if (rc) return rc;
+    channel->fd = in_fd;
+    channel->out_fd = out_fd;
+    channel->open = true;
+    channel->heard_ns = ame__now_ns();
     uv_prepare_init(loop, &channel->prepare);
-    channel->poll.data = channel->prepare.data = channel;
+    channel->poll.data = channel->out_poll.data = channel->prepare.data = channel;
     uv_prepare_start(&channel->prepare, on_prepare);
     uv_unref((uv_handle_t *) &channel->prepare);
     watch(channel);
@@ -128,12 +155,12 @@ void ame__channel_send_numbers(struct ame__channel *channel, enum ame__frame_kin
     ame__channel_send(channel, kind, 0, rank, payload, sizeof payload);
 }
 
-void ame__channel_flush(struct ame__channel *channel)
+void ame__channel_flush(struct ame__channel *channel, int patience_ms)
 {
     while (channel->open && ame__bytes_length(&channel->out)) {
-        struct pollfd wait = {.fd = channel->fd, .events = POLLOUT};
+        struct pollfd wait = {.fd = channel->out_fd, .events = POLLOUT};
         if (!write_some(channel)) return;
-        if (ame__bytes_length(&channel->out)) poll(&wait, 1, -1);
+        if (ame__bytes_length(&channel->out) && poll(&wait, 1, patience_ms) == 0) return;
     }
 }
 
@@ -143,6 +170,10 @@ void ame__channel_close(struct ame__channel *channel)
     channel->open = false;
     uv_close((uv_handle_t *) &channel->poll, NULL);
     uv_close((uv_handle_t *) &channel->prepare, NULL);
+    if (channel->fd != channel->out_fd) {
+        uv_close((uv_handle_t *) &channel->out_poll, NULL);
+        close(channel->out_fd);
+    }
     close(channel->fd);
-    channel->fd = -1;
+    channel->fd = channel->out_fd = -1;
 }

@@ -12,7 +12,6 @@
 
 #include "base/vars.h"
 #include "bytes.h"
-#include "plan.h"
 
 extern char **environ;
 
@@ -128,12 +127,23 @@ static void set_number(char ***env, size_t *room, const char *name, long value)
     ame__environ_set(env, room, name, text);
 }
 
-static void set_threads(const struct ame__plan *plan, int rank, char ***env, size_t *room)
+char **ame__environ_added(const struct ame__settings *settings)
+{
+    size_t room = settings->count + 8;
+    char **env = ame__xalloc(room * sizeof *env);
+    apply(&env, &room, settings);
+    return env;
+}
+
+static void set_threads(const struct ame__work *work, const struct ame__cpus *cpus, char ***env, size_t *room)
 {
     static const char *const others[] = {"MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"};
-    const struct ame__cpus *cpus = plan->ranks[rank].cpus;
-    if (!ame__environ_get(*env, "OMP_NUM_THREADS"))
-        set_number(env, room, "OMP_NUM_THREADS", cpus ? ame__cpus_count(cpus) : plan->share);
+    struct ame__cpus allowed;
+    if (!ame__environ_get(*env, "OMP_NUM_THREADS")) {
+        if (!cpus) ame__cpus_allowed(&allowed);
+        int share = cpus ? ame__cpus_count(cpus) : ame__cpus_count(&allowed) / work->count;
+        set_number(env, room, "OMP_NUM_THREADS", share ? share : 1);
+    }
     char *threads = ame__xstrdup(ame__environ_get(*env, "OMP_NUM_THREADS"));
     threads[strcspn(threads, ",")] = '\0'; /* a list is one number per level of nesting */
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -141,33 +151,37 @@ static void set_threads(const struct ame__plan *plan, int rank, char ***env, siz
     free(threads);
 }
 
-char **ame__plan_env(const struct ame__plan *plan, int rank)
+char **ame__environ_rank(const struct ame__work *work, int i, const struct ame__cpus *cpus)
 {
-    static const char *const ranks[] = {"AME_RANK",   "AME_LOCAL_RANK", "RANK",
-                                        "LOCAL_RANK", "PMI_RANK",       "MPI_LOCALRANKID"};
-    static const char *const sizes[] = {"AME_SIZE",         "AME_LOCAL_SIZE", "WORLD_SIZE",
-                                        "LOCAL_WORLD_SIZE", "PMI_SIZE",       "MPI_LOCALNRANKS"};
+    static const char *const ranks[] = {"AME_RANK", "RANK", "PMI_RANK"};
+    static const char *const local_ranks[] = {"AME_LOCAL_RANK", "LOCAL_RANK", "MPI_LOCALRANKID"};
+    static const char *const sizes[] = {"AME_SIZE", "WORLD_SIZE", "PMI_SIZE"};
+    static const char *const local_sizes[] = {"AME_LOCAL_SIZE", "LOCAL_WORLD_SIZE", "MPI_LOCALNRANKS"};
     size_t count = 0;
-    while (plan->base_env[count]) count++;
+    while (work->env[count]) count++;
     size_t room = count + 64;
     char **env = ame__xalloc(room * sizeof *env);
-    for (size_t i = 0; i < count; i++) env[i] = ame__xstrdup(plan->base_env[i]);
-    apply(&env, &room, &plan->options->apps[plan->ranks[rank].app].env);
-    for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) set_number(&env, &room, ranks[i], rank);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) set_number(&env, &room, sizes[i], plan->size);
+    for (size_t k = 0; k < count; k++) env[k] = ame__xstrdup(work->env[k]);
+    for (char **item = work->apps[work->ranks[i].app].env; *item; item++) set_item(&env, &room, ame__xstrdup(*item));
+    for (int k = 0; k < 3; k++) {
+        set_number(&env, &room, ranks[k], work->ranks[i].rank);
+        set_number(&env, &room, local_ranks[k], i);
+        set_number(&env, &room, sizes[k], work->size);
+        set_number(&env, &room, local_sizes[k], work->count);
+    }
     set_number(&env, &room, "PMI_FD", 3);
-    ame__environ_set(&env, &room, "AME_JOB_ID", plan->job_id);
-    if (plan->port) {
-        ame__environ_set(&env, &room, "AME_HOST", "127.0.0.1");
-        set_number(&env, &room, "AME_PORT", plan->port);
-        ame__environ_set(&env, &room, "AME_AUTHKEY", plan->authkey);
+    ame__environ_set(&env, &room, "AME_JOB_ID", work->job_id);
+    if (work->port) {
+        ame__environ_set(&env, &room, "AME_HOST", work->address);
+        set_number(&env, &room, "AME_PORT", work->port);
+        ame__environ_set(&env, &room, "AME_AUTHKEY", work->authkey);
     }
     if (!ame__environ_get(env, "PYTHONUNBUFFERED")) ame__environ_set(&env, &room, "PYTHONUNBUFFERED", "1");
-    set_threads(plan, rank, &env, &room);
+    set_threads(work, cpus, &env, &room);
     return env;
 }
 
-void ame__plan_env_free(char **env)
+void ame__environ_free(char **env)
 {
     for (char **item = env; *item; item++) free(*item);
     free(env);

@@ -1,7 +1,7 @@
 /* front.c - a job from start to verdict.
  *
- * The front starts a host daemon for each host (today: one, a fork of itself), serves PMI and output for all ranks, and
- * decides.
+ * The front starts a host daemon for each host (a fork of itself on its own host, through ssh or srun on others,
+ * remote.c), serves PMI and output for all ranks, and decides.
  *
  *     RUNNING --a rank fails, signal, timeout: the verdict--> ENDING --GONE from every host--> DRAINING --all
  * written--> done
@@ -18,6 +18,10 @@
  * A host daemon that dies without GONE has been killed. Its ranks die with it (PR_SET_PDEATHSIG); what they had started
  * is inherited by the front, which is a subreaper too, and killed here in the same way (ORPHANS). The front itself
  * being killed is seen by the daemon. So no single death leaves anything behind.
+ *
+ * No rank is started anywhere before the daemons of all hosts have said HELLO; a host that cannot be reached has thus
+ * started nothing. Across hosts silence is a sign too: a daemon that says nothing for AME__SILENCE_MS is lost, and so are
+ * its ranks, which it ends itself when it hears nothing from here.
  *
  * Output credit: bytes that arrived are given back to the daemon as soon as less than half a window is queued here.
  */
@@ -40,16 +44,19 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/vars.h"
 #include "channel.h"
 #include "hostd.h"
 #include "input.h"
 #include "output.h"
 #include "pmi_server.h"
 #include "reap.h"
+#include "remote.h"
 
 #define CODE_TIMEOUT        124
 #define CODE_READER_GONE    (128 + SIGPIPE)
 #define BLAME_MS            500
+#define CONNECTION_END_MS   500
 #define PATIENCE_MS         7000 /* more than the daemon's own for what cannot be killed */
 #define ORPHANS_AGAIN_MS    20
 #define ORPHANS_PATIENCE_NS (5 * 1000000000ll)
@@ -64,12 +71,17 @@ struct rank {
     int64_t started_ns, ended_ns;
 };
 
+enum host_state { CONNECTING, READY, WORKING, GONE };
+
 struct host {
     struct front *front;
-    pid_t pid;
+    int index; /* in the plan */
+    enum host_state state;
+    bool here;
+    pid_t pid; /* of the daemon that was forked */
+    struct ame__remote remote;
     struct ame__channel channel;
     uint64_t owed; /* output that arrived and is not given back as credit */
-    bool gone;
 };
 
 #define SIGNALS 10
@@ -78,14 +90,16 @@ struct front {
     uv_loop_t loop;
     const struct ame__plan *plan;
     const struct ame__inherited *inherited;
-    struct host host;
+    struct host *hosts;
+    int host_count;
     struct rank *ranks;
     struct ame__pmi_server pmi;
     struct ame__output *output;
     struct ame__input input;
     uv_signal_t signals[SIGNALS];
     int signal_count;
-    uv_timer_t limit, orphans, blame;
+    uv_timer_t limit, orphans, blame, beat;
+    int64_t started_ns, looked_ns, beat_ns;
     int suspect; /* its verdict is held back, or -1 */
     int suspect_code;
     char *suspect_message;
@@ -99,35 +113,75 @@ struct front {
 
 /* ---- verdict and end ----------------------------------------------------------------------------- */
 
+#define for_each_host(front, item)                                                                                     \
+    for (struct host *item = (front)->hosts; item < (front)->hosts + (front)->host_count; item++)
+
+static struct host *host_of(struct front *front, int rank)
+{
+    return &front->hosts[front->plan->ranks[rank].host];
+}
+
+static const char *host_name(const struct host *host)
+{
+    return host->front->plan->hosts.items[host->index].name;
+}
+
 static void give_credit(struct front *front)
 {
-    struct host *host = &front->host;
-    if (host->owed < AME__OUTPUT_WINDOW / 4 || ame__output_queued(front->output) > AME__OUTPUT_WINDOW / 2) return;
-    ame__channel_send_number(&host->channel, AME__FRAME_CREDIT, AME__FRAME_ALL, host->owed);
-    host->owed = 0;
+    if (ame__output_queued(front->output) > AME__OUTPUT_WINDOW / 2) return;
+    for_each_host(front, host)
+    {
+        if (host->owed < AME__OUTPUT_WINDOW / 4) continue;
+        ame__channel_send_number(&host->channel, AME__FRAME_CREDIT, AME__FRAME_ALL, host->owed);
+        host->owed = 0;
+    }
+}
+
+static void check_drained(struct front *front);
+static void drain(struct front *front);
+
+/* Nothing of the job is left on this host, or it is lost. */
+static void host_gone(struct host *host)
+{
+    struct front *front = host->front;
+    host->state = GONE;
+    for_each_host(front, other) if (other->state != GONE) return;
+    drain(front);
 }
 
 static void end_hosts(struct front *front, int signal, double grace)
 {
-    if (!front->host.gone)
-        ame__channel_send_numbers(&front->host.channel, AME__FRAME_END, AME__FRAME_ALL, (uint64_t) signal,
+    for_each_host(front, host)
+    {
+        if (host->state == CONNECTING) { /* nothing runs there yet, and when the channel ends nothing ever will */
+            ame__channel_close(&host->channel);
+            if (host->remote.pid > 0) kill(host->remote.pid, SIGTERM);
+            host->state = GONE;
+        }
+        ame__channel_send_numbers(&host->channel, AME__FRAME_END, AME__FRAME_ALL, (uint64_t) signal,
                                   (uint64_t) (grace * 1000));
+    }
+    for_each_host(front, host) if (host->state == GONE) host_gone(host);
 }
 
-/* The host daemon should have reported the end of everything by now. While output is blocked it cannot, because that
+/* The host daemons should have reported the end of everything by now. While output is blocked they cannot, because that
  * would lose output; a user who sent a signal does not want to wait for it, though. */
 static void on_patience_over(uv_timer_t *timer)
 {
     struct front *front = timer->data;
     bool blocked = ame__output_queued(front->output) != 0;
-    if (front->phase == DONE || front->host.gone) return;
+    if (front->phase >= DRAINING) return;
     if (blocked && front->signalled) {
         ame__output_discard(front->output);
         give_credit(front);
-    } else if (!blocked && front->host.pid > 0) {
-        ame__log(launcher, WARN, "the host daemon does not answer and is killed");
-        kill(front->host.pid, SIGKILL);
-        return;
+    } else if (!blocked) {
+        for_each_host(front, host)
+        {
+            pid_t pid = host->here ? host->pid : host->remote.pid;
+            if (host->state == GONE || pid <= 0) continue;
+            ame__log(launcher, WARN, "host %s: the host daemon does not answer and is killed", host_name(host));
+            kill(pid, SIGKILL);
+        }
     }
     uv_timer_start(timer, on_patience_over, PATIENCE_MS, 0);
 }
@@ -184,7 +238,8 @@ static void accuse(struct front *front, int rank, int code, const char *format, 
 
 static char *rank_name(struct front *front, int rank)
 {
-    return ame__xprintf("rank %d (host %s, pid %d)", rank, front->plan->host, (int) front->ranks[rank].pid);
+    return ame__xprintf("rank %d (host %s, pid %d)", rank, ame__plan_host(front->plan, rank),
+                        (int) front->ranks[rank].pid);
 }
 
 static const char *others(const struct front *front)
@@ -265,7 +320,8 @@ static void send_window_size(struct front *front)
     struct winsize size;
     int rank = front->plan->options->pty_rank;
     if (rank < 0 || ioctl(STDIN_FILENO, TIOCGWINSZ, &size)) return;
-    ame__channel_send_numbers(&front->host.channel, AME__FRAME_WINDOW_SIZE, (uint32_t) rank, size.ws_row, size.ws_col);
+    ame__channel_send_numbers(&host_of(front, rank)->channel, AME__FRAME_WINDOW_SIZE, (uint32_t) rank, size.ws_row,
+                              size.ws_col);
 }
 
 static void on_started(struct front *front, int rank, pid_t pid)
@@ -273,17 +329,17 @@ static void on_started(struct front *front, int rank, pid_t pid)
     front->ranks[rank].pid = pid;
     front->ranks[rank].started_ns = ame__now_ns();
     ame__output_started(front->output, rank, pid);
-    if (front->plan->options->verbose) fprintf(stderr, "ameexec: rank %d is process %d\n", rank, (int) pid);
+    if (front->plan->options->verbose)
+        fprintf(stderr, "ameexec: rank %d is process %d on %s\n", rank, (int) pid, ame__plan_host(front->plan, rank));
     if (rank == front->plan->options->pty_rank) send_window_size(front);
+    ame__input_rank_started(&front->input, rank);
 }
 
 static void on_start_failed(struct front *front, int rank, const struct ame__frame *frame)
 {
-    int error = (int) ame__u64_get(frame->payload);
-    int code = error == ENOENT || error == ENOTDIR                     ? 127
-               : error == EMFILE || error == EAGAIN || error == ENOMEM ? 1
-                                                                       : 126;
-    conclude(front, code, SIGTERM, "rank %d cannot be started: %.*s", rank, (int) frame->length - 8,
+    bool several = front->host_count > 1 || !front->hosts[0].here;
+    conclude(front, (int) ame__u64_get(frame->payload), SIGTERM, "rank %d cannot be started%s%s: %.*s", rank,
+             several ? " on host " : "", several ? ame__plan_host(front->plan, rank) : "", (int) frame->length - 8,
              frame->payload + 8);
 }
 
@@ -291,12 +347,15 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
 {
     char reply[AME__PMI_REPLY_MAX], *name;
     size_t length = 0;
-    struct ame__channel *channel = &front->host.channel;
+    struct ame__channel *channel = &host_of(front, rank)->channel;
     ame__log(launcher, TRACE, "rank %d: %.*s", rank, (int) frame->length, frame->payload);
     switch (ame__pmi_server_handle(&front->pmi, rank, frame->payload, frame->length, reply, &length)) {
     case AME__PMI_CONTINUE:
     case AME__PMI_REPLY: ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, reply, length); break;
-    case AME__PMI_RELEASE: ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, AME__FRAME_ALL, reply, length); break;
+    case AME__PMI_RELEASE:
+        for_each_host(front, host)
+            ame__channel_send(&host->channel, AME__FRAME_PMI_REPLY, 0, AME__FRAME_ALL, reply, length);
+        break;
     case AME__PMI_NO_REPLY: check_barrier(front); break;
     case AME__PMI_ABORT:
         name = rank_name(front, rank);
@@ -314,16 +373,29 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
     }
 }
 
-/* ---- the host daemon ----------------------------------------------------------------------------- */
+/* ---- host daemons -------------------------------------------------------------------------------- */
 
 static void on_frame(struct ame__channel *channel, const struct ame__frame *frame)
 {
     struct host *host = channel->owner;
     struct front *front = host->front;
     int rank = (int) frame->rank;
-    if (frame->rank >= (uint32_t) front->plan->size && frame->kind != AME__FRAME_GONE &&
-        frame->kind != AME__FRAME_STUCK)
+    bool of_host = frame->rank < (uint32_t) front->plan->size && host_of(front, rank) == host;
+    if (!of_host && frame->rank != AME__FRAME_ALL) return;
+    switch (frame->kind) {
+    case AME__FRAME_ALIVE: return;
+    case AME__FRAME_REFUSED:
+        conclude(front, (int) ame__u64_get(frame->payload), SIGTERM, "host %s: %.*s", host_name(host),
+                 (int) frame->length - 8, frame->payload + 8);
         return;
+    case AME__FRAME_STUCK:
+        free(front->stuck);
+        front->stuck = ame__xprintf("on host %s %.*s", host_name(host), (int) frame->length, frame->payload);
+        return;
+    case AME__FRAME_GONE: host_gone(host); return;
+    default: break;
+    }
+    if (!of_host) return;
     switch (frame->kind) {
     case AME__FRAME_STARTED: on_started(front, rank, (pid_t) ame__u64_get(frame->payload)); break;
     case AME__FRAME_START_FAILED: on_start_failed(front, rank, frame); break;
@@ -336,67 +408,251 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
     case AME__FRAME_INPUT_TAKEN: ame__input_taken(&front->input, rank, ame__u64_get(frame->payload)); break;
     case AME__FRAME_INPUT_CLOSED: ame__input_rank_closed(&front->input, rank); break;
     case AME__FRAME_EXITED: on_exited(front, rank, (int) ame__u64_get(frame->payload)); break;
-    case AME__FRAME_STUCK:
-        free(front->stuck);
-        front->stuck = ame__xprintf("%.*s", (int) frame->length, frame->payload);
-        break;
-    case AME__FRAME_GONE:
-        host->gone = true;
-        drain(front);
+    case AME__FRAME_BINDING:
+        fprintf(stderr, "ameexec: rank %d on %s: %.*s\n", rank, host_name(host), (int) frame->length, frame->payload);
         break;
     default: ame__log(launcher, WARN, "unexpected frame %s", ame__frame_name(frame->kind));
     }
 }
 
+/* The daemon of this host was killed: its ranks are dead, and what they had started is now ours to end. What belongs to
+ * the other hosts, ssh, is left alone. */
 static void on_orphans(uv_timer_t *timer)
 {
     struct front *front = timer->data;
     char names[2048];
-    size_t left = ame__descendants_signal(SIGKILL, names, sizeof names);
-    pid_t pid;
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+    pid_t *pids = ame__xalloc((size_t) front->host_count * sizeof *pids), pid;
+    struct ame__spared spared = {pids, 0};
+    struct host *here = NULL;
+    int status;
+    for_each_host(front, host)
+    {
+        if (host->here) here = host;
+        if (host->remote.pid > 0) pids[spared.count++] = host->remote.pid;
     }
+    size_t left = ame__descendants_signal(SIGKILL, &spared, names, sizeof names);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) for_each_host(front, host)
+        {
+            if (host->remote.pid != pid) continue;
+            host->remote.pid = 0;
+            host->remote.status = status;
+        }
+    free(pids);
     bool late = ame__now_ns() - front->orphans_since > ORPHANS_PATIENCE_NS;
-    if (pid == 0 && !(late && left)) {
+    if ((spared.count ? left : pid == 0) && !(late && left)) {
         uv_timer_start(timer, on_orphans, ORPHANS_AGAIN_MS, 0);
         return;
     }
     if (left && late) front->stuck = ame__xstrdup(names);
-    front->host.gone = true;
-    front->host.pid = 0;
-    drain(front);
+    here->pid = 0;
+    host_gone(here);
+}
+
+/* "rank 4, 5 and 120 more" */
+static char *ranks_of(const struct host *host)
+{
+    const struct ame__plan *plan = host->front->plan;
+    int count = plan->hosts.items[host->index].slots, listed = 0;
+    char text[200];
+    size_t used = 0;
+    for (int rank = 0; rank < plan->size && listed < 8; rank++)
+        if (plan->ranks[rank].host == host->index)
+            used += (size_t) snprintf(text + used, sizeof text - used, "%s%d", listed++ ? ", " : "", rank);
+    if (listed < count) return ame__xprintf("ranks %s and %d more", text, count - listed);
+    return ame__xprintf("rank%s %s", count > 1 ? "s" : "", text);
+}
+
+/* The host cannot do its part any more; `how` says why. */
+static void lose_host(struct host *host, const char *how)
+{
+    struct front *front = host->front;
+    bool all = front->host_count == 1;
+    char *ranks = ranks_of(host);
+    ame__channel_close(&host->channel);
+    if (host->remote.pid > 0) kill(host->remote.pid, SIGKILL);
+    conclude(front, 1, SIGTERM, "host %s (%s) was lost: %s%s", host_name(host), ranks, how,
+             all ? "" : "; the other ranks were ended");
+    free(ranks);
+    host_gone(host);
 }
 
 static void on_closed(struct ame__channel *channel)
 {
     struct host *host = channel->owner;
     struct front *front = host->front;
-    if (host->gone) return;
-    conclude(front, 1, SIGKILL, "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended",
-             front->plan->host, (int) host->pid);
-    front->orphans_since = ame__now_ns();
-    on_orphans(&front->orphans);
+    if (host->state == GONE) return;
+    if (host->here) {
+        conclude(front, 1, SIGKILL,
+                 "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended", host_name(host),
+                 (int) host->pid);
+        front->orphans_since = ame__now_ns();
+        on_orphans(&front->orphans);
+        return;
+    }
+    ame__remote_wait(&host->remote, CONNECTION_END_MS);
+    if (host->state == CONNECTING) {
+        char *why = ame__remote_failure(&host->remote);
+        host->state = GONE;
+        conclude(front, 1, SIGTERM, "%s", why);
+        free(why);
+        host_gone(host);
+        return;
+    }
+    const char *last = host->remote.last;
+    char *how = ame__xprintf("the connection ended%s%s%s", *last ? " (" : "", last, *last ? ")" : "");
+    lose_host(host, how);
+    free(how);
 }
 
-static bool start_host(struct front *front)
+/* Address and port for rank 0 of dlp_mpi's own back end, which has to know them before it starts. */
+static const char *root_address(struct front *front, int *port)
+{
+    struct host *root = host_of(front, 0);
+    *port = root->here ? ame__plan_free_port() : root->remote.port;
+    if (front->host_count == 1) return "127.0.0.1";
+    if (!root->here) return strcmp(root->remote.address, "-") ? root->remote.address : host_name(root);
+    for_each_host(front, host) if (!host->here && strcmp(host->remote.peer, "-") != 0) return host->remote.peer;
+    return front->plan->host;
+}
+
+static void send_plan(struct host *host, const char *address, int port)
+{
+    struct front *front = host->front;
+    struct ame__bytes bytes = {0};
+    struct ame__work work;
+    ame__plan_work(front->plan, host->index, address, port, &work);
+    work.files = front->inherited->files.rlim_cur;
+    ame__work_encode(&work, &bytes);
+    uint64_t length = ame__bytes_length(&bytes);
+    while (ame__bytes_length(&bytes)) {
+        size_t part = ame__bytes_length(&bytes);
+        if (part > AME__FRAME_PAYLOAD_MAX) part = AME__FRAME_PAYLOAD_MAX;
+        ame__channel_send(&host->channel, AME__FRAME_PLAN, 0, AME__FRAME_ALL, ame__bytes_data(&bytes), part);
+        ame__bytes_consume(&bytes, part);
+    }
+    ame__bytes_finish(&bytes);
+    ame__channel_send_number(&host->channel, AME__FRAME_START, AME__FRAME_ALL, length);
+    host->state = WORKING;
+    free(work.ranks);
+    free(work.apps);
+}
+
+/* When all hosts are there, they begin. */
+static void check_ready(struct front *front)
+{
+    int port;
+    if (front->phase != RUNNING) return;
+    for_each_host(front, host) if (host->state != READY) return;
+    const char *address = root_address(front, &port);
+    ame__log(launcher, DEBUG, "all hosts are there after %.3f s", (double) (ame__now_ns() - front->started_ns) / 1e9);
+    for_each_host(front, host) send_plan(host, address, port);
+}
+
+static long on_hello(struct ame__channel *channel, const char *data, size_t length)
+{
+    struct host *host = channel->owner;
+    long used = ame__remote_hello(&host->remote, data, length);
+    if (used < 0) {
+        char *why = ame__xstrdup(ame__error_text());
+        host->state = GONE;
+        if (host->remote.pid > 0) kill(host->remote.pid, SIGTERM);
+        conclude(host->front, 1, SIGTERM, "%s", why);
+        free(why);
+        host_gone(host);
+    }
+    if (used <= 0) return used;
+    host->state = READY;
+    check_ready(host->front);
+    return used;
+}
+
+/* The host daemon of this host; before the loop exists, of which a fork should have no copy. */
+static bool fork_daemon(struct host *host)
 {
     int pair[2];
-    struct host *host = &front->host;
-    host->front = front;
+    struct front *front = host->front;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) return false;
     host->pid = fork();
     if (host->pid < 0) return false;
     if (host->pid == 0) {
         close(pair[0]);
-        ame__hostd_run(front->plan, front->inherited, pair[1]);
+        ame__hostd_run(front->inherited, pair[1]);
     }
     close(pair[1]);
     ame__plan_release_input(front->plan);
     host->channel.fd = pair[0];
-    host->channel.on_frame = on_frame;
-    host->channel.on_closed = on_closed;
-    host->channel.owner = host;
+    host->state = READY;
     return true;
+}
+
+static bool prepare_hosts(struct front *front)
+{
+    front->host_count = (int) front->plan->hosts.count;
+    front->hosts = ame__xalloc((size_t) front->host_count * sizeof *front->hosts);
+    for_each_host(front, host)
+    {
+        host->front = front;
+        host->index = (int) (host - front->hosts);
+        host->here = front->plan->hosts.items[host->index].here;
+        host->remote.err_fd = host->channel.fd = -1;
+        host->channel.on_frame = on_frame;
+        host->channel.on_closed = on_closed;
+        host->channel.owner = host;
+    }
+    for_each_host(front, host) if (host->here && !fork_daemon(host)) return false;
+    return true;
+}
+
+static void open_hosts(struct front *front)
+{
+    for_each_host(front, host)
+    {
+        int fd = host->channel.fd;
+        if (!host->here) {
+            fd = front->have_verdict
+                     ? -1
+                     : ame__remote_start(&host->remote, &front->loop, front->plan, host->index, front->inherited);
+            host->channel.on_hello = on_hello;
+        }
+        if (fd >= 0)
+            ame__channel_open(&host->channel, &front->loop, fd, fd);
+        else
+            conclude(front, 1, SIGTERM, "%s", ame__error_text());
+        if (fd < 0) host_gone(host);
+    }
+    check_ready(front);
+}
+
+/* Each second, between hosts; see the same in hostd.c. */
+static void on_beat(uv_timer_t *timer)
+{
+    struct front *front = timer->data;
+    int64_t now = ame__now_ns();
+    bool slept = now - front->looked_ns > (int64_t) AME__BEAT_MS * 1000000;
+    bool beat = now - front->beat_ns >= (int64_t) AME__BEAT_MS * 1000000;
+    double limit = 60;
+    ame__var_number(AME__VAR_CONNECT_TIMEOUT, &limit);
+    front->looked_ns = now;
+    if (beat) front->beat_ns = now;
+    for_each_host(front, host)
+    {
+        if (host->here || host->state == GONE) continue;
+        if (slept) host->channel.heard_ns = now;
+        if (beat && host->state != CONNECTING)
+            ame__channel_send(&host->channel, AME__FRAME_ALIVE, 0, AME__FRAME_ALL, NULL, 0);
+        int64_t silence = now - host->channel.heard_ns;
+        if (host->state == CONNECTING && (double) silence > limit * 1e9) {
+            host->state = GONE;
+            conclude(front, 1, SIGTERM, "host %s: %s has not started ameexec there within %g s (AME_CONNECT_TIMEOUT)",
+                     host_name(host), host->remote.tool, limit);
+            kill(host->remote.pid, SIGKILL);
+            host_gone(host);
+        } else if (host->state != CONNECTING && silence > (int64_t) AME__SILENCE_MS * 1000000) {
+            char *how = ame__xprintf("nothing was heard from it for %d s", (int) (silence / 1000000000));
+            lose_host(host, how);
+            free(how);
+        }
+    }
 }
 
 /* ---- loop ---------------------------------------------------------------------------------------- */
@@ -437,12 +693,13 @@ static void on_limit(uv_timer_t *timer)
 static void send_input(void *owner, int rank, enum ame__frame_kind kind, const char *data, size_t length)
 {
     struct front *front = owner;
-    ame__channel_send(&front->host.channel, kind, 0, (uint32_t) rank, data, length);
+    ame__channel_send(&host_of(front, rank)->channel, kind, 0, (uint32_t) rank, data, length);
 }
 
 static void forward(struct front *front, int number)
 {
-    ame__channel_send_number(&front->host.channel, AME__FRAME_SIGNAL, AME__FRAME_ALL, (uint64_t) number);
+    for_each_host(front, host)
+        ame__channel_send_number(&host->channel, AME__FRAME_SIGNAL, AME__FRAME_ALL, (uint64_t) number);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -461,7 +718,11 @@ static void on_signal(uv_signal_t *handle, int number)
         break;
     case SIGTSTP:
         forward(front, SIGSTOP); /* ranks have no terminal: SIGTSTP would not stop all of them */
-        ame__channel_flush(&front->host.channel);
+        for_each_host(front, host)
+        {
+            ame__channel_send(&host->channel, AME__FRAME_PAUSE, 0, AME__FRAME_ALL, NULL, 0);
+            ame__channel_flush(&host->channel, PATIENCE_MS);
+        }
         raise(SIGSTOP);
         break;
     case SIGWINCH: send_window_size(front); break;
@@ -490,18 +751,21 @@ static bool open_front(struct front *front)
     uv_loop_init(&front->loop);
     front->output = ame__output_create(&front->loop, front->plan, &events);
     if (!front->output) return false;
-    ame__channel_open(&front->host.channel, &front->loop, front->host.channel.fd);
     uv_timer_init(&front->loop, &front->limit);
     uv_timer_init(&front->loop, &front->orphans);
     uv_timer_init(&front->loop, &front->blame);
+    uv_timer_init(&front->loop, &front->beat);
     uv_prepare_init(&front->loop, &front->prepare);
-    front->limit.data = front->orphans.data = front->blame.data = front->prepare.data = front;
+    front->limit.data = front->orphans.data = front->blame.data = front->beat.data = front->prepare.data = front;
     uv_prepare_start(&front->prepare, on_prepare);
     if (front->plan->options->timeout > 0)
         uv_timer_start(&front->limit, on_limit, (uint64_t) (front->plan->options->timeout * 1000), 0);
     watch_signals(front);
     front->input.send = send_input;
     front->input.owner = front;
+    open_hosts(front);
+    for_each_host(front, host) if (!host->here && host->state != GONE && !uv_is_active((uv_handle_t *) &front->beat))
+        uv_timer_start(&front->beat, on_beat, AME__LOOK_MS, AME__LOOK_MS);
     ame__input_open(&front->input, &front->loop, front->plan);
     return true;
 }
@@ -509,13 +773,18 @@ static bool open_front(struct front *front)
 static void close_front(struct front *front)
 {
     ame__input_close(&front->input);
-    ame__channel_close(&front->host.channel);
-    ame__bytes_finish(&front->host.channel.in);
-    ame__bytes_finish(&front->host.channel.out);
+    for_each_host(front, host)
+    {
+        ame__channel_close(&host->channel);
+        ame__bytes_finish(&host->channel.in);
+        ame__bytes_finish(&host->channel.out);
+        if (!host->here) ame__remote_close(&host->remote);
+    }
     ame__output_close(front->output);
     uv_close((uv_handle_t *) &front->limit, NULL);
     uv_close((uv_handle_t *) &front->orphans, NULL);
     uv_close((uv_handle_t *) &front->blame, NULL);
+    uv_close((uv_handle_t *) &front->beat, NULL);
     uv_close((uv_handle_t *) &front->prepare, NULL);
     for (int i = 0; i < front->signal_count; i++) uv_close((uv_handle_t *) &front->signals[i], NULL);
     uv_run(&front->loop, UV_RUN_DEFAULT);
@@ -523,6 +792,7 @@ static void close_front(struct front *front)
     ame__output_free(front->output);
     ame__pmi_server_finish(&front->pmi);
     free(front->ranks);
+    free(front->hosts);
     free(front->message);
     free(front->suspect_message);
     free(front->stuck);
@@ -564,6 +834,20 @@ static int program_of(const void *owner, int rank)
     return plan->ranks[rank].app;
 }
 
+/* A mapping that is too long for a value is left out; ranks then compare the names of their hosts. */
+static void init_pmi(struct front *front)
+{
+    const struct ame__plan *plan = front->plan;
+    char mapping[AME__PMI_VALUE_MAX];
+    int *hosts = ame__xalloc((size_t) plan->size * sizeof *hosts);
+    for (int rank = 0; rank < plan->size; rank++) hosts[rank] = plan->ranks[rank].host;
+    bool fits = ame__hosts_mapping(hosts, plan->size, mapping, sizeof mapping);
+    ame__pmi_server_init(&front->pmi, plan->size, plan->job_id, fits ? mapping : NULL);
+    front->pmi.program_of = program_of;
+    front->pmi.owner = plan;
+    free(hosts);
+}
+
 int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *inherited)
 {
     struct front *front = ame__xalloc(sizeof *front);
@@ -572,11 +856,10 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     front->ranks = ame__xalloc((size_t) plan->size * sizeof *front->ranks);
     front->suspect = -1;
     for (int rank = 0; rank < plan->size; rank++) front->ranks[rank].blames = -1;
-    ame__pmi_server_init(&front->pmi, plan->size, plan->job_id);
-    front->pmi.program_of = program_of;
-    front->pmi.owner = plan;
+    init_pmi(front);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (!start_host(front)) {
+    front->started_ns = front->looked_ns = front->beat_ns = ame__now_ns();
+    if (!prepare_hosts(front)) {
         fprintf(stderr, "ameexec: cannot start the helper process: %s\n", strerror(errno));
         return 1;
     }
@@ -588,7 +871,7 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     ame__input_restore(&front->input);
     print_verdict(front);
     int code = front->have_verdict ? front->code : front->stuck ? 1 : 0;
-    if (front->host.pid > 0) waitpid(front->host.pid, NULL, 0);
+    for_each_host(front, host) if (host->pid > 0) waitpid(host->pid, NULL, 0);
     close_front(front);
     free(front);
     return code;

@@ -36,6 +36,7 @@ static size_t room(const struct ame__input *input)
     size_t least = AME__INPUT_WINDOW;
     bool any = false;
     for (int i = 0; i < input->count; i++) {
+        if (!input->targets[i].started) return 0;
         if (!input->targets[i].open) continue;
         any = true;
         if (AME__INPUT_WINDOW - input->targets[i].outstanding < least)
@@ -131,6 +132,14 @@ static struct ame__input_target *find(struct ame__input *input, int rank)
     return NULL;
 }
 
+void ame__input_rank_started(struct ame__input *input, int rank)
+{
+    struct ame__input_target *target = find(input, rank);
+    if (!target) return;
+    target->started = true;
+    progress(input);
+}
+
 void ame__input_taken(struct ame__input *input, int rank, size_t bytes)
 {
     struct ame__input_target *target = find(input, rank);
@@ -143,6 +152,7 @@ void ame__input_rank_closed(struct ame__input *input, int rank)
 {
     struct ame__input_target *target = find(input, rank);
     if (!target || !target->open) return;
+    target->started = true;
     target->open = false;
     progress(input);
 }

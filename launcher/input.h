@@ -10,7 +10,7 @@
 
 struct ame__input_target {
     int rank;
-    bool open;
+    bool started, open;
     size_t outstanding; /* bytes sent and not yet taken */
 };
 
@@ -27,6 +27,8 @@ struct ame__input {
 
 /* `send` and `owner` are set by the caller. Does nothing when no rank reads through ameexec. */
 void ame__input_open(struct ame__input *input, uv_loop_t *loop, const struct ame__plan *plan);
+/* The rank runs. Nothing is read before all ranks that read through ameexec do. */
+void ame__input_rank_started(struct ame__input *input, int rank);
 void ame__input_taken(struct ame__input *input, int rank, size_t bytes);
 void ame__input_rank_closed(struct ame__input *input, int rank);
 /* Gives the terminal back as it was. */

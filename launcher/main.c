@@ -7,12 +7,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "front.h"
+#include "hostd.h"
 #include "options.h"
 #include "plan.h"
 
@@ -62,9 +64,11 @@ static int run(const struct ame__options *options, struct ame__inherited *inheri
     }
     if (options->verbose) {
         if (options->ignored) fprintf(stderr, "ameexec: accepted without effect: %s\n", options->ignored);
-        fprintf(stderr, "ameexec: job %s: %d ranks on %s\n", plan.job_id, plan.size, plan.host);
+        fprintf(stderr, "ameexec: job %s: %d ranks on %s", plan.job_id, plan.size, plan.hosts.items[0].name);
+        for (size_t i = 1; i < plan.hosts.count && i < 16; i++) fprintf(stderr, " %s", plan.hosts.items[i].name);
+        fprintf(stderr, "%s%s%s\n", plan.hosts.count > 16 ? " ..." : "", options->allocation ? ", from " : "",
+                options->allocation ? options->allocation : "");
     }
-    if (options->report_bindings) ame__plan_report_bindings(&plan);
     if (options->dry_run)
         ame__plan_print(&plan);
     else
@@ -81,6 +85,7 @@ int main(int argc, char **argv)
     close_on_exec();
     prepare_process(&inherited);
     ame__log_open();
+    if (argc == 2 && !strcmp(argv[1], "--hostd")) ame__hostd_serve(&inherited);
     int code = 0;
     switch (ame__options_parse(argc, argv, &options)) {
     case AME__PARSE_DONE: break;

@@ -99,8 +99,7 @@ static int set_ranks(struct parser *parser, char **values)
 
 static int set_per_host(struct parser *parser, char **values)
 {
-    int number;
-    return parse_int(parser, values[0], 1, AME__RANKS_MAX, &number);
+    return parse_int(parser, values[0], 1, AME__RANKS_MAX, &parser->options->per_host);
 }
 
 static int set_directory(struct parser *parser, char **values)
@@ -301,59 +300,98 @@ static int set_bind_named(struct parser *parser, char **values)
     return set_bind(parser, (char *[]){(char *) kind});
 }
 
-static int set_map(struct parser *parser, char **values)
+/* One part of --map-by between its colons: slot, node, ppr:N:node (three parts), pe=N, or a word without effect. */
+static int set_map_part(struct parser *parser, const char *part, const char **next)
 {
-    for (const char *part = values[0]; part; part = strpbrk(part, ":,")) {
-        if (*part == ':' || *part == ',') part++;
-        if (strncasecmp(part, "pe=", 3) != 0) continue;
-        char *number = ame__xprintf("%.*s", (int) strcspn(part + 3, ":,"), part + 3);
-        int rc = parse_int(parser, number, 1, 8192, &parser->options->cpus_per_rank);
+    struct ame__options *options = parser->options;
+    size_t length = strcspn(part, ":,");
+    char *word = ame__xprintf("%.*s", (int) length, part);
+    int rc = AME_OK;
+    *next = part + length + (part[length] != '\0');
+    if (!strncasecmp(word, "pe=", 3)) {
+        rc = parse_int(parser, word + 3, 1, 8192, &options->cpus_per_rank);
+    } else if (!strcasecmp(word, "node") || !strcasecmp(word, "host")) {
+        options->map = AME__MAP_NODE;
+    } else if (!strcasecmp(word, "slot")) {
+        options->map = AME__MAP_SLOT;
+    } else if (!strcasecmp(word, "ppr")) {
+        size_t digits = strcspn(*next, ":");
+        char *number = ame__xprintf("%.*s", (int) digits, *next);
+        rc = parse_int(parser, number, 1, AME__RANKS_MAX, &options->per_host);
         free(number);
-        return rc;
+        *next += digits + ((*next)[digits] != '\0');
+        if (rc == AME_OK && strncasecmp(*next, "node", 4) != 0) note_ignored(parser, part);
+        *next += strcspn(*next, ":,");
+        *next += **next != '\0';
+    } else {
+        note_ignored(parser, word); /* the order inside of a host */
     }
-    note_ignored(parser, values[0]); /* on one host every order of ranks is the same */
-    return AME_OK;
+    free(word);
+    return rc;
 }
 
-static int check_hosts(struct parser *parser, const char *list)
+static int set_map(struct parser *parser, char **values)
 {
-    char self[256] = "";
-    gethostname(self, sizeof self - 1);
-    while (*list) {
-        size_t length = strcspn(list, ", \t\r\n");
-        size_t name = strcspn(list, ":, \t\r\n");
-        if (!strncmp(list, "slots=", 6) || !strncmp(list, "max_slots=", 10)) name = 0;
-        bool here = (name == strlen(self) && !strncmp(list, self, name)) ||
-                    (name == 9 && (!strncmp(list, "localhost", 9) || !strncmp(list, "127.0.0.1", 9)));
-        if (name && !here)
-            return ame__fail(AME_E_CONFIG,
-                             "option %s: host '%.*s' is not this host; this version of ameexec starts ranks on this "
-                             "host only (%s or localhost)",
-                             parser->name, (int) name, list, self);
-        list += length;
-        list += strspn(list, ", \t\r\n");
-    }
-    return AME_OK;
+    int rc = AME_OK;
+    for (const char *at = values[0]; rc == AME_OK && *at;) rc = set_map_part(parser, at, &at);
+    return rc;
 }
 
 static int set_hosts(struct parser *parser, char **values)
 {
-    return check_hosts(parser, values[0]);
+    if (ame__hosts_add_list(&parser->options->hosts, values[0]) == AME_OK) return AME_OK;
+    return ame__error_prefix(AME_E_CONFIG, "option %s", parser->name);
 }
 
 static int set_hostfile(struct parser *parser, char **values)
 {
-    char line[4096];
-    int rc = AME_OK;
+    char *line = NULL;
+    size_t size = 0;
+    int rc = AME_OK, number = 0;
     FILE *file = fopen(values[0], "re");
     if (!file)
         return ame__fail(AME_E_CONFIG, "option %s: cannot read '%s': %s", parser->name, values[0], strerror(errno));
-    while (rc == AME_OK && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "#")] = '\0';
-        rc = check_hosts(parser, line + strspn(line, " \t\r\n"));
+    while (rc == AME_OK && getline(&line, &size, file) >= 0) {
+        number++;
+        rc = ame__hosts_add_line(&parser->options->hosts, line);
     }
+    if (rc != AME_OK)
+        ame__error_prefix(rc, "%s, line %d", values[0], number);
+    else if (!parser->options->hosts.count)
+        rc = ame__fail(AME_E_CONFIG, "option %s: there are no hosts in '%s'", parser->name, values[0]);
+    free(line);
     fclose(file);
     return rc;
+}
+
+static int set_launcher(struct parser *parser, char **values)
+{
+    static const struct {
+        const char *name;
+        enum ame__launcher launcher;
+    } names[] = {{"ssh", AME__LAUNCHER_SSH},     {"rsh", AME__LAUNCHER_SSH},   {"slurm", AME__LAUNCHER_SLURM},
+                 {"srun", AME__LAUNCHER_SLURM},  {"fork", AME__LAUNCHER_FORK}, {"local", AME__LAUNCHER_FORK},
+                 {"auto", AME__LAUNCHER_DEFAULT}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcasecmp(values[0], names[i].name) != 0) continue;
+        parser->options->launcher = names[i].launcher;
+        if (!strcasecmp(values[0], "rsh") && !parser->options->launcher_exec)
+            replace(&parser->options->launcher_exec, "rsh");
+        return AME_OK;
+    }
+    return bad(parser, values[0], "one of ssh, rsh, slurm, fork");
+}
+
+static int set_launcher_exec(struct parser *parser, char **values)
+{
+    replace(&parser->options->launcher_exec, values[0]);
+    return AME_OK;
+}
+
+static int set_interface(struct parser *parser, char **values)
+{
+    add_setting(&parser->options->env, "AME_IFACE", 9, values[0]);
+    return AME_OK;
 }
 
 static int set_flag(struct parser *parser, char **values)
@@ -461,9 +499,9 @@ static int show_version(struct parser *parser, char **values);
 static const struct entry table[] = {
     GROUP("Ranks"),
     {"n np c", "N", 1, set_ranks, "number of ranks (default: the CPUs that ameexec may use)"},
-    {"ppn N npernode ntasks-per-node", "N", 1, set_per_host, "ranks per host; accepted, there is one host"},
-    {"host hosts H", "LIST", 1, set_hosts, "hosts; in this version only this one"},
-    {"f hostfile machinefile", "FILE", 1, set_hostfile, "file of hosts; in this version only this one"},
+    {"ppn N npernode ntasks-per-node", "N", 1, set_per_host, "ranks per host (default: its slots)"},
+    {"host hosts H", "LIST", 1, set_hosts, "hosts, with slots: a,b:4,user@c:2"},
+    {"f hostfile machinefile", "FILE", 1, set_hostfile, "file of hosts: lines 'host:N' or 'host slots=N'"},
     {"configfile app", "FILE", 1, read_configfile, "one program per line, each with its options"},
     {"wdir wd chdir D", "DIRECTORY", 1, set_directory, "working directory of the program that follows"},
     GROUP("Environment"),
@@ -487,7 +525,10 @@ static const struct entry table[] = {
     {"pty", "RANK", 1, set_pty, "give this rank a terminal, for a debugger or a prompt"},
     GROUP("Placement"),
     {"bind-to", "WHAT", 1, set_bind, "none (default), hwthread, core, core:N, numa or socket"},
-    {"map-by", "slot:pe=N", 1, set_map, "N cores for each rank"},
+    {"map-by", "HOW", 1, set_map, "slot (default), node (one on each host in turn), ppr:N:node; :pe=N cores"},
+    {"launcher", "HOW", 1, set_launcher, "how other hosts are reached: ssh, rsh, slurm, fork (all ranks here)"},
+    {"launcher-exec", "PATH", 1, set_launcher_exec, "the program that reaches them, in place of ssh"},
+    {"iface", "NAMES", 1, set_interface, "the network interface that ranks use (AME_IFACE)"},
     {"report-bindings", "", 0, set_flag, "print the CPUs of each rank"},
     GROUP("Failures and signals"),
     {"timeout", "SECONDS", 1, set_timeout, "end the job after this time with code 124 (also MPIEXEC_TIMEOUT)"},
@@ -505,8 +546,7 @@ static const struct entry table[] = {
      "", 0, ignore, NULL},
     {"mca gmca pmixmca prtemca", "KEY VALUE", 2, ignore_pair, NULL},
     {"bind-to-core bind-to-socket bind-to-none", "", 0, set_bind_named, NULL},
-    {"launcher launcher-exec rmk iface rank-by mpi ranks-per-proc display display-map prefix start-timeout", "X", 1,
-     ignore, NULL},
+    {"rmk rank-by mpi ranks-per-proc display display-map prefix start-timeout", "X", 1, ignore, NULL},
 };
 #define TABLE_LENGTH (sizeof table / sizeof *table)
 
@@ -656,6 +696,54 @@ static int parse_words(struct parser *parser, char **words, int count)
     return AME_OK;
 }
 
+static const char *set_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* Hosts of a batch system. One of several tasks of a Slurm step does not speak for the whole step. */
+static int read_allocation(struct ame__options *options, const char **source)
+{
+    const char *value, *tasks = set_variable("SLURM_STEP_NUM_TASKS");
+    bool step = set_variable("SLURM_STEP_ID") && set_variable("SLURM_STEP_NODELIST");
+    *source = step ? "SLURM_STEP_NODELIST" : "SLURM_JOB_NODELIST";
+    if ((value = set_variable(*source))) {
+        if (step && tasks && strcmp(tasks, "1") != 0) return AME_OK;
+        const char *cpus = set_variable("SLURM_JOB_CPUS_PER_NODE");
+        const char *counts = step ? cpus : set_variable("SLURM_NTASKS") ? set_variable("SLURM_TASKS_PER_NODE") : cpus;
+        return ame__hosts_add_nodelist(&options->hosts, value, counts);
+    }
+    if ((value = set_variable(*source = "PBS_NODEFILE"))) {
+        struct parser parser = {.options = options, .name = *source};
+        return set_hostfile(&parser, (char *[]){(char *) value});
+    }
+    if ((value = set_variable(*source = "LSB_MCPU_HOSTS"))) return ame__hosts_add_pairs(&options->hosts, value);
+    if ((value = set_variable(*source = "LSB_HOSTS"))) return ame__hosts_add_list(&options->hosts, value);
+    return AME_OK;
+}
+
+/* What the environment says and the command line does not. */
+static int read_surroundings(struct parser *parser)
+{
+    struct ame__options *options = parser->options;
+    const char *value, *source = "HYDRA_HOST_FILE";
+    int rc;
+    if (options->launcher == AME__LAUNCHER_DEFAULT && (value = set_variable(parser->name = "HYDRA_LAUNCHER")))
+        set_launcher(parser, (char *[]){(char *) value}); /* Hydra knows more of them than there are here */
+    if (!options->launcher_exec && (value = set_variable("HYDRA_LAUNCHER_EXEC")))
+        replace(&options->launcher_exec, value);
+    if (options->hosts.count || options->launcher == AME__LAUNCHER_FORK) return AME_OK;
+    parser->name = source;
+    if ((value = set_variable(source)))
+        rc = set_hostfile(parser, (char *[]){(char *) value});
+    else
+        rc = read_allocation(options, &source);
+    if (rc != AME_OK) return ame__error_prefix(rc, "variable %s", source);
+    if (options->hosts.count) replace(&options->allocation, source);
+    return rc;
+}
+
 enum ame__parse_result ame__options_parse(int argc, char **argv, struct ame__options *options)
 {
     memset(options, 0, sizeof *options);
@@ -666,7 +754,7 @@ enum ame__parse_result ame__options_parse(int argc, char **argv, struct ame__opt
     if (limit && *limit && parse_seconds(&parser, limit, &options->timeout) != AME_OK) return AME__PARSE_ERROR;
     int rc = parse_words(&parser, argv + 1, argc - 1);
     if (rc > 0) return AME__PARSE_DONE;
-    if (rc < 0) return AME__PARSE_ERROR;
+    if (rc < 0 || read_surroundings(&parser) != AME_OK) return AME__PARSE_ERROR;
     for (size_t i = 0; i < options->app_count; i++)
         if (!options->apps[i].argc) {
             ame__fail(AME_E_CONFIG, "no program given%s; usage: ameexec [options] -n N program [arguments]",
@@ -701,5 +789,8 @@ void ame__options_finish(struct ame__options *options)
     free(options->err_pattern);
     free(options->only);
     free(options->ignored);
+    free(options->allocation);
+    free(options->launcher_exec);
+    ame__hosts_finish(&options->hosts);
     memset(options, 0, sizeof *options);
 }

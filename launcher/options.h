@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "hosts.h"
+
 #define AME__RANKS_MAX 65536
 
 /* One change to the environment. `value` NULL: hand the variable on (name may end in '*'). */
@@ -28,12 +30,19 @@ struct ame__app {
 
 enum ame__bind { AME__BIND_NONE, AME__BIND_HWTHREAD, AME__BIND_CORE, AME__BIND_NUMA, AME__BIND_SOCKET };
 enum ame__stdin_mode { AME__STDIN_RANK, AME__STDIN_ALL, AME__STDIN_NONE };
+enum ame__launcher { AME__LAUNCHER_DEFAULT, AME__LAUNCHER_SSH, AME__LAUNCHER_SLURM, AME__LAUNCHER_FORK };
 enum ame__env_policy { AME__ENV_ALL, AME__ENV_NONE, AME__ENV_LIST };
 
 struct ame__options {
     struct ame__app *apps;
     size_t app_count;
     struct ame__settings env; /* for all programs */
+    struct ame__hosts hosts;  /* empty: none given */
+    char *allocation;         /* the variable that they were taken from, or NULL: from the command line */
+    enum ame__map map;
+    int per_host; /* ranks on each host; 0: its slots */
+    enum ame__launcher launcher;
+    char *launcher_exec; /* NULL: ssh or srun from PATH */
     enum ame__env_policy env_policy;
     char *env_list;
     char *tag; /* pattern at the start of each line, or NULL */

@@ -70,7 +70,7 @@ static size_t expand(const struct ame__output *output, const char *pattern, int 
         struct tm parts;
         if (*pattern == '%' && pattern[1]) switch (*++pattern) {
             case 'r': snprintf(piece, sizeof piece, "%d", rank); break;
-            case 'h': snprintf(piece, sizeof piece, "%s", output->plan->host); break;
+            case 'h': snprintf(piece, sizeof piece, "%s", ame__plan_host(output->plan, rank)); break;
             case 'p': snprintf(piece, sizeof piece, "%d", (int) output->pids[rank]); break;
             case 't': {
                 clock_gettime(CLOCK_REALTIME, &now);
@@ -301,7 +301,7 @@ void ame__output_end_lines(struct ame__output *output)
 static void init_streams(struct ame__output *output)
 {
     const struct ame__plan *plan = output->plan;
-    bool alone = plan->size == 1 && !plan->options->tag;
+    bool alone = (plan->size == 1 || plan->options->raw) && !plan->options->tag;
     for (int rank = 0; rank < plan->size; rank++)
         for (int i = 0; i < 2; i++) {
             struct stream *stream = &output->streams[2 * rank + i];

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +36,8 @@ static int check_file(const char *path)
     return access(path, X_OK) ? EACCES : 0;
 }
 
-static int search_path(const char *name, char **result)
+int ame__plan_search(const char *path, const char *name, char **result)
 {
-    const char *path = getenv("PATH");
     int error = ENOENT;
     if (!path || !*path) path = "/usr/local/bin:/usr/bin:/bin";
     for (const char *at = path;; at++) {
@@ -67,7 +67,7 @@ static int find_program(const struct ame__app *app, char **result)
         free(file);
         if (!error) *result = ame__xstrdup(name);
     } else {
-        error = search_path(name, result);
+        error = ame__plan_search(getenv("PATH"), name, result);
     }
     if (!error) return 0;
     if (error == ENOENT) {
@@ -80,26 +80,33 @@ static int find_program(const struct ame__app *app, char **result)
     return 126;
 }
 
+static int check_directory(const char *directory)
+{
+    struct stat info;
+    if (!directory || (stat(directory, &info) == 0 && S_ISDIR(info.st_mode))) return 0;
+    ame__fail(AME_E_CONFIG, "working directory '%s': %s", directory,
+              stat(directory, &info) == 0 ? "not a directory" : strerror(errno));
+    return 1;
+}
+
+/* What is wrong here is wrong on every host, unless no rank runs here: then only the other hosts can tell. */
 static int make_apps(struct ame__plan *plan)
 {
     const struct ame__options *options = plan->options;
+    bool here = false;
+    for (size_t i = 0; i < plan->hosts.count; i++) here = here || plan->hosts.items[i].here;
     plan->programs = ame__xalloc(options->app_count * sizeof *plan->programs);
     plan->argvs = ame__xalloc(options->app_count * sizeof *plan->argvs);
+    plan->envs = ame__xalloc(options->app_count * sizeof *plan->envs);
     for (size_t i = 0; i < options->app_count; i++) {
         const struct ame__app *app = &options->apps[i];
-        struct stat info;
-        if (app->directory && stat(app->directory, &info)) {
-            ame__fail(AME_E_CONFIG, "working directory '%s': %s", app->directory, strerror(errno));
-            return 1;
-        }
-        if (app->directory && !S_ISDIR(info.st_mode)) {
-            ame__fail(AME_E_CONFIG, "working directory '%s': not a directory", app->directory);
-            return 1;
-        }
-        int rc = find_program(app, &plan->programs[i]);
-        if (rc) return rc;
+        int rc = check_directory(app->directory);
+        if (!rc) rc = find_program(app, &plan->programs[i]);
+        if (rc && here) return rc;
+        if (!plan->programs[i]) plan->programs[i] = ame__xstrdup(app->argv[0]);
         plan->argvs[i] = ame__xalloc(((size_t) app->argc + 1) * sizeof **plan->argvs);
         memcpy(plan->argvs[i], app->argv, (size_t) app->argc * sizeof **plan->argvs);
+        plan->envs[i] = ame__environ_added(&app->env);
     }
     return 0;
 }
@@ -113,40 +120,131 @@ static int check_rank(const struct ame__plan *plan, const char *option, int rank
     return 1;
 }
 
-static int make_ranks(struct ame__plan *plan)
+/* Is this one of the addresses of this host? */
+static bool own_address(const char *name)
 {
-    const struct ame__options *options = plan->options;
+    struct ifaddrs *list = NULL;
+    unsigned char wanted[16];
+    bool found = false;
+    int family = inet_pton(AF_INET, name, wanted) == 1    ? AF_INET
+                 : inet_pton(AF_INET6, name, wanted) == 1 ? AF_INET6
+                                                          : 0;
+    if (!family || getifaddrs(&list)) return false;
+    for (struct ifaddrs *item = list; item && !found; item = item->ifa_next) {
+        if (!item->ifa_addr || item->ifa_addr->sa_family != family) continue;
+        const void *address = family == AF_INET
+                                  ? (const void *) &((struct sockaddr_in *) (void *) item->ifa_addr)->sin_addr
+                                  : &((struct sockaddr_in6 *) (void *) item->ifa_addr)->sin6_addr;
+        found = !memcmp(address, wanted, family == AF_INET ? 4 : 16);
+    }
+    freeifaddrs(list);
+    return found;
+}
+
+static bool is_here(const struct ame__plan *plan, const struct ame__host *host)
+{
+    static const char *const local[] = {"localhost", "127.0.0.1", "::1"};
+    const char *node = getenv("SLURMD_NODENAME");
+    if (plan->options->launcher == AME__LAUNCHER_FORK) return true;
+    if (host->user) return false;
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (!strcasecmp(host->name, local[i])) return true;
+    size_t own = strcspn(plan->host, "."), name = strcspn(host->name, ".");
+    bool both = plan->host[own] && host->name[name]; /* both with a domain: then it counts */
+    if (own == name && !strncasecmp(plan->host, host->name, name) && (!both || !strcasecmp(plan->host, host->name)))
+        return true;
+    return (node && !strcmp(node, host->name)) || own_address(host->name);
+}
+
+/* The names of this host become one; without hosts there is this one, with a slot for each CPU. */
+static int make_hosts(struct ame__plan *plan, struct ame__hosts *hosts)
+{
+    const struct ame__hosts *given = &plan->options->hosts;
     struct ame__cpus allowed;
+    int rc = AME_OK;
     ame__cpus_allowed(&allowed);
-    int cpus = ame__cpus_count(&allowed), rank = 0;
-    for (size_t i = 0; i < options->app_count; i++) {
-        int count = options->apps[i].ranks;
-        plan->size += count ? count : options->app_count > 1 ? 1 : cpus;
+    for (size_t i = 0; i < given->count && rc == AME_OK; i++) {
+        const struct ame__host *host = &given->items[i];
+        bool here = is_here(plan, host);
+        char *name = here         ? ame__xstrdup("localhost")
+                     : host->user ? ame__xprintf("%s@%s", host->user, host->name)
+                                  : ame__xstrdup(host->name);
+        rc = ame__hosts_add(hosts, name, strlen(name), host->slots);
+        free(name);
     }
-    if (plan->size > AME__RANKS_MAX) {
-        ame__fail(AME_E_CONFIG, "%d ranks are more than the %d that one job can have", plan->size, AME__RANKS_MAX);
-        return 1;
-    }
-    plan->share = cpus / plan->size ? cpus / plan->size : 1;
-    plan->ranks = ame__xalloc((size_t) plan->size * sizeof *plan->ranks);
-    for (size_t i = 0; i < options->app_count; i++) {
-        int count = options->apps[i].ranks;
-        if (!count) count = options->app_count > 1 ? 1 : cpus;
-        while (count--) plan->ranks[rank++].app = (int) i;
+    if (!given->count) rc = ame__hosts_add(hosts, "localhost", 9, ame__cpus_count(&allowed));
+    if (rc != AME_OK) return 1;
+    for (size_t i = 0; i < hosts->count; i++) {
+        struct ame__host *host = &hosts->items[i];
+        host->here = !host->user && !strcmp(host->name, "localhost");
+        if (!host->here) continue;
+        free(host->name);
+        host->name = ame__xstrdup(plan->host);
     }
     return 0;
 }
 
-static void make_bindings(struct ame__plan *plan)
+/* Keeps the hosts that have ranks, with their number as slots. */
+static void keep_used(struct ame__plan *plan, const struct ame__hosts *hosts, const int *host_of)
+{
+    int *ranks = ame__xalloc(hosts->count * sizeof *ranks), *place = ame__xalloc(hosts->count * sizeof *place);
+    for (int rank = 0; rank < plan->size; rank++) ranks[host_of[rank]]++;
+    plan->hosts.items = ame__xalloc(hosts->count * sizeof *plan->hosts.items);
+    for (size_t i = 0; i < hosts->count; i++) {
+        if (!ranks[i]) continue;
+        const struct ame__host *old = &hosts->items[i];
+        place[i] = (int) plan->hosts.count;
+        plan->hosts.items[plan->hosts.count++] = (struct ame__host){
+            .name = ame__xstrdup(old->name),
+            .user = old->user ? ame__xstrdup(old->user) : NULL,
+            .slots = ranks[i],
+            .here = old->here,
+        };
+    }
+    for (int rank = 0; rank < plan->size; rank++) plan->ranks[rank].host = place[host_of[rank]];
+    free(ranks);
+    free(place);
+}
+
+static int place_ranks(struct ame__plan *plan, const struct ame__hosts *hosts)
 {
     const struct ame__options *options = plan->options;
-    enum ame__bind bind = options->bind;
-    int units = options->cpus_per_rank ? options->cpus_per_rank : 1;
-    if (!options->bind_given && options->cpus_per_rank) bind = AME__BIND_CORE;
-    if (bind == AME__BIND_NONE) return;
-    plan->cpus = ame__xalloc((size_t) plan->size * sizeof *plan->cpus);
-    ame__affinity_place(bind, units, plan->size, plan->cpus);
-    for (int rank = 0; rank < plan->size; rank++) plan->ranks[rank].cpus = &plan->cpus[rank];
+    int slots = ame__hosts_slots(hosts, options->per_host), rank = 0;
+    long size = 0;
+    for (size_t i = 0; i < options->app_count; i++) {
+        int count = options->apps[i].ranks;
+        size += count ? count : options->app_count > 1 ? 1 : slots;
+    }
+    if (size > AME__RANKS_MAX) {
+        ame__fail(AME_E_CONFIG, "%ld ranks are more than the %d that one job can have", size, AME__RANKS_MAX);
+        return 1;
+    }
+    plan->size = (int) size;
+    plan->ranks = ame__xalloc((size_t) plan->size * sizeof *plan->ranks);
+    for (size_t i = 0; i < options->app_count; i++) {
+        int count = options->apps[i].ranks;
+        if (!count) count = options->app_count > 1 ? 1 : slots;
+        while (count--) plan->ranks[rank++].app = (int) i;
+    }
+    int *host_of = ame__xalloc((size_t) plan->size * sizeof *host_of);
+    ame__hosts_map(hosts, options->map, options->per_host, plan->size, host_of);
+    keep_used(plan, hosts, host_of);
+    free(host_of);
+    return 0;
+}
+
+static int make_ranks(struct ame__plan *plan)
+{
+    struct ame__hosts hosts = {0};
+    int rc = make_hosts(plan, &hosts);
+    if (!rc) rc = place_ranks(plan, &hosts);
+    ame__hosts_finish(&hosts);
+    return rc;
+}
+
+const char *ame__plan_host(const struct ame__plan *plan, int rank)
+{
+    return plan->hosts.items[plan->ranks[rank].host].name;
 }
 
 static int make_streams(struct ame__plan *plan)
@@ -158,12 +256,13 @@ static int make_streams(struct ame__plan *plan)
     int reader = options->pty_rank >= 0 ? options->pty_rank : options->stdin_rank;
     for (int rank = 0; rank < plan->size; rank++) {
         struct ame__rank_plan *place = &plan->ranks[rank];
+        bool here = plan->hosts.items[place->host].here;
         place->pty = rank == options->pty_rank;
-        place->direct_output = !place->pty && (alone || options->raw);
+        place->direct_output = here && !place->pty && (alone || options->raw);
         if (options->stdin_mode == AME__STDIN_ALL || place->pty)
             place->input = AME__INPUT_PIPE;
         else if (options->stdin_mode == AME__STDIN_RANK && rank == reader)
-            place->input = isatty(STDIN_FILENO) ? AME__INPUT_PIPE : AME__INPUT_DIRECT;
+            place->input = !here || isatty(STDIN_FILENO) ? AME__INPUT_PIPE : AME__INPUT_DIRECT;
     }
     return 0;
 }
@@ -201,7 +300,6 @@ static int make_identity(struct ame__plan *plan)
 {
     unsigned char key[64];
     unsigned number;
-    if (gethostname(plan->host, sizeof plan->host - 1) || !*plan->host) strcpy(plan->host, "localhost");
     if (getentropy(key, sizeof key) || getentropy(&number, sizeof number)) {
         ame__fail_errno(errno, "no random numbers for the key of the job");
         return 1;
@@ -212,31 +310,41 @@ static int make_identity(struct ame__plan *plan)
     return 0;
 }
 
-/* Leaves the port 0 on a host without IPv4: only dlp_mpi's own back end misses it. */
-static void choose_port(struct ame__plan *plan)
+int ame__plan_free_port(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
     socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = 0;
+    if (fd < 0) return 0;
     if (!bind(fd, (struct sockaddr *) &address, sizeof address) &&
         !getsockname(fd, (struct sockaddr *) &address, &length))
-        plan->port = ntohs(address.sin_port);
+        port = ntohs(address.sin_port);
     close(fd);
+    return port;
+}
+
+/* $PWD where it is right, because it keeps the names of symbolic links, which are often the same on all hosts. */
+static char *current_directory(void)
+{
+    const char *name = getenv("PWD");
+    struct stat here, there;
+    if (name && *name == '/' && stat(".", &here) == 0 && stat(name, &there) == 0 && here.st_dev == there.st_dev &&
+        here.st_ino == there.st_ino)
+        return ame__xstrdup(name);
+    return getcwd(NULL, 0);
 }
 
 int ame__plan_make(struct ame__plan *plan, const struct ame__options *options)
 {
     memset(plan, 0, sizeof *plan);
     plan->options = options;
-    getrlimit(RLIMIT_NOFILE, &plan->files);
-    int rc = make_apps(plan);
-    if (!rc) rc = make_ranks(plan);
+    if (gethostname(plan->host, sizeof plan->host - 1) || !*plan->host) strcpy(plan->host, "localhost");
+    int rc = make_ranks(plan);
+    if (!rc) rc = make_apps(plan);
     if (!rc) rc = make_streams(plan);
     if (!rc) rc = make_identity(plan);
     if (rc) return rc;
-    choose_port(plan);
-    make_bindings(plan);
+    plan->directory = current_directory();
     plan->base_env = ame__environ_base(options);
     return 0;
 }
@@ -246,29 +354,54 @@ void ame__plan_finish(struct ame__plan *plan)
     for (size_t i = 0; i < plan->options->app_count; i++) {
         if (plan->programs) free(plan->programs[i]);
         if (plan->argvs) free(plan->argvs[i]);
+        if (plan->envs && plan->envs[i]) ame__environ_free(plan->envs[i]);
     }
     free(plan->programs);
     free(plan->argvs);
     free(plan->ranks);
-    free(plan->cpus);
-    if (plan->base_env) ame__plan_env_free(plan->base_env);
+    free(plan->envs);
+    free(plan->directory);
+    ame__hosts_finish(&plan->hosts);
+    if (plan->base_env) ame__environ_free(plan->base_env);
+}
+
+/* ---- the part of a host -------------------------------------------------------------------------- */
+
+void ame__plan_work(const struct ame__plan *plan, int host, const char *address, int port, struct ame__work *work)
+{
+    const struct ame__options *options = plan->options;
+    int units = options->cpus_per_rank;
+    memset(work, 0, sizeof *work);
+    work->size = plan->size;
+    work->port = port;
+    work->bind = (int) (!options->bind_given && units ? AME__BIND_CORE : options->bind);
+    work->units = units ? units : 1;
+    work->grace_ms = (uint64_t) (options->grace * 1000);
+    work->report_bindings = options->report_bindings;
+    work->directory = plan->hosts.items[host].here ? NULL : plan->directory;
+    work->job_id = (char *) plan->job_id;
+    work->authkey = (char *) plan->authkey;
+    work->address = (char *) address;
+    work->env = plan->base_env;
+    work->app_count = (int) options->app_count;
+    work->apps = ame__xalloc(options->app_count * sizeof *work->apps);
+    for (size_t i = 0; i < options->app_count; i++)
+        work->apps[i] =
+            (struct ame__work_app){plan->programs[i], options->apps[i].directory, plan->argvs[i], plan->envs[i]};
+    work->ranks = ame__xalloc((size_t) plan->hosts.items[host].slots * sizeof *work->ranks);
+    for (int rank = 0; rank < plan->size; rank++) {
+        const struct ame__rank_plan *place = &plan->ranks[rank];
+        if (place->host != host) continue;
+        work->ranks[work->count++] =
+            (struct ame__work_rank){rank, place->app, place->input, place->direct_output, place->pty};
+    }
 }
 
 /* ---- printing ------------------------------------------------------------------------------------ */
 
-void ame__plan_report_bindings(const struct ame__plan *plan)
+static void print_environment(const struct ame__work *work, int i, const struct ame__cpus *cpus)
 {
-    char text[512];
-    for (int rank = 0; rank < plan->size; rank++) {
-        if (plan->ranks[rank].cpus) ame__cpus_format(plan->ranks[rank].cpus, text, sizeof text);
-        fprintf(stderr, "ameexec: rank %d on %s: %s%s\n", rank, plan->host,
-                plan->ranks[rank].cpus ? "bound to CPU " : "not bound", plan->ranks[rank].cpus ? text : "");
-    }
-}
-
-static void print_environment(const struct ame__plan *plan, int rank)
-{
-    char **env = ame__plan_env(plan, rank);
+    char **env = ame__environ_rank(work, i, cpus);
     for (char **item = env; *item; item++) {
         size_t name = strcspn(*item, "=");
         char *key = ame__xprintf("%.*s", (int) name, *item);
@@ -279,23 +412,53 @@ static void print_environment(const struct ame__plan *plan, int rank)
             printf("    %s\n", *item);
         free(key);
     }
-    ame__plan_env_free(env);
+    ame__environ_free(env);
+}
+
+/* CPUs and what depends on them are known for this host only. */
+static void print_rank(const struct ame__plan *plan, int rank, const struct ame__work *work, int i,
+                       const struct ame__cpus *bound)
+{
+    static const char *const inputs[] = {"/dev/null", "ameexec's", "a copy of ameexec's"};
+    const struct ame__rank_plan *place = &plan->ranks[rank];
+    bool here = plan->hosts.items[place->host].here;
+    const char *directory = plan->options->apps[place->app].directory;
+    char cpus[512] = "any";
+    if (bound) ame__cpus_format(bound, cpus, sizeof cpus);
+    printf("rank %d on %s: %s", rank, ame__plan_host(plan, rank), plan->programs[place->app]);
+    for (char **word = plan->argvs[place->app] + 1; *word; word++) printf(" %s", *word);
+    printf("\n  directory %s\n  cpus %s\n  stdin %s%s\n  environment, in addition\n",
+           directory         ? directory
+           : plan->directory ? plan->directory
+                             : ".",
+           here ? cpus : "as that host has them", place->pty ? "a terminal, fed from " : "", inputs[place->input]);
+    print_environment(work, i, bound);
 }
 
 void ame__plan_print(const struct ame__plan *plan)
 {
-    static const char *const inputs[] = {"/dev/null", "ameexec's", "a copy of ameexec's"};
-    char *here = getcwd(NULL, 0);
-    for (int rank = 0; rank < plan->size; rank++) {
-        const struct ame__rank_plan *place = &plan->ranks[rank];
-        char cpus[512] = "any";
-        if (place->cpus) ame__cpus_format(place->cpus, cpus, sizeof cpus);
-        const char *directory = plan->options->apps[place->app].directory;
-        printf("rank %d on %s: %s", rank, plan->host, plan->programs[place->app]);
-        for (char **word = plan->argvs[place->app] + 1; *word; word++) printf(" %s", *word);
-        printf("\n  directory %s\n  cpus %s\n  stdin %s%s\n  environment, in addition\n", directory ? directory : here,
-               cpus, place->pty ? "a terminal, fed from " : "", inputs[place->input]);
-        print_environment(plan, rank);
+    size_t count = plan->hosts.count;
+    int port = ame__plan_free_port();
+    const char *address = count > 1 ? ame__plan_host(plan, 0) : "127.0.0.1";
+    struct ame__work *works = ame__xalloc(count * sizeof *works);
+    struct ame__cpus **cpus = ame__xalloc(count * sizeof *cpus);
+    int *next = ame__xalloc(count * sizeof *next);
+    for (size_t i = 0; i < count; i++) {
+        ame__plan_work(plan, (int) i, address, port, &works[i]);
+        if (works[i].bind == AME__BIND_NONE) continue;
+        cpus[i] = ame__xalloc((size_t) works[i].count * sizeof *cpus[i]);
+        ame__affinity_place((enum ame__bind) works[i].bind, works[i].units, works[i].count, cpus[i]);
     }
-    free(here);
+    for (int rank = 0; rank < plan->size; rank++) {
+        int host = plan->ranks[rank].host, i = next[host]++;
+        print_rank(plan, rank, &works[host], i, cpus[host] ? &cpus[host][i] : NULL);
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(works[i].apps);
+        free(works[i].ranks);
+        free(cpus[i]);
+    }
+    free(works);
+    free(cpus);
+    free(next);
 }

@@ -248,17 +248,15 @@ enum ame__pmi_outcome ame__pmi_server_handle(struct ame__pmi_server *server, int
 
 /* ---- the server ---------------------------------------------------------------------------------- */
 
-void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *name)
+void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *name, const char *mapping)
 {
-    char mapping[64];
     memset(server, 0, sizeof *server);
     server->size = size;
     snprintf(server->name, sizeof server->name, "kvs_%s", name);
     server->states = ame__xalloc((size_t) size);
     server->bucket_count = 64;
     server->buckets = ame__xalloc(server->bucket_count * sizeof(void *));
-    int length = snprintf(mapping, sizeof mapping, "(vector,(0,1,%d))", size);
-    put(server, (struct span){"PMI_process_mapping", 19}, (struct span){mapping, (size_t) length});
+    if (mapping) put(server, (struct span){"PMI_process_mapping", 19}, (struct span){mapping, strlen(mapping)});
 }
 
 enum ame__pmi_state ame__pmi_server_state(const struct ame__pmi_server *server, int rank)

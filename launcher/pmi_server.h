@@ -33,7 +33,8 @@ struct ame__pmi_server {
     size_t bucket_count, entry_count, bytes;
 };
 
-void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *name);
+/* `mapping`: the value of PMI_process_mapping, or NULL. */
+void ame__pmi_server_init(struct ame__pmi_server *server, int size, const char *name, const char *mapping);
 /* Handles one line of `rank` (without the newline, not terminated). A reply ends with a newline and stands in
  * `reply[0..*reply_length-1]`. */
 enum ame__pmi_outcome ame__pmi_server_handle(struct ame__pmi_server *server, int rank, const char *line, size_t length,

@@ -69,14 +69,21 @@ static int by_pid(const void *a, const void *b)
     return (left->pid > right->pid) - (left->pid < right->pid);
 }
 
-static void mark(struct process *list, size_t count)
+static bool is_spared(const struct ame__spared *spared, int pid)
+{
+    for (size_t i = 0; spared && i < spared->count; i++)
+        if (spared->pids[i] == pid) return true;
+    return false;
+}
+
+static void mark(struct process *list, size_t count, const struct ame__spared *spared)
 {
     int self = getpid();
     qsort(list, count, sizeof *list, by_pid);
     for (bool changed = true; changed;) { /* mostly one or two rounds: children have larger numbers */
         changed = false;
         for (size_t i = 0; i < count; i++) {
-            if (list[i].ours) continue;
+            if (list[i].ours || is_spared(spared, list[i].pid)) continue;
             struct process key = {.pid = list[i].parent};
             const struct process *parent = bsearch(&key, list, count, sizeof *list, by_pid);
             if (list[i].parent == self || (parent && parent->ours)) changed = list[i].ours = true;
@@ -84,12 +91,12 @@ static void mark(struct process *list, size_t count)
     }
 }
 
-size_t ame__descendants_signal(int signal, char *names, size_t size)
+size_t ame__descendants_signal(int signal, const struct ame__spared *spared, char *names, size_t size)
 {
     size_t count, alive = 0, used = 0;
     struct process *list = read_all(&count);
     if (!list) return 0;
-    mark(list, count);
+    mark(list, count, spared);
     if (names) *names = '\0';
     for (size_t i = 0; i < count; i++) {
         if (!list[i].ours || list[i].zombie) continue;

@@ -46,7 +46,7 @@ static void run_child(struct child *child) __attribute__((noinline, noreturn));
 static void run_child(struct child *child)
 {
     const struct ame__spawn *spawn = child->spawn;
-    if (spawn->pty ? setsid() < 0 : setpgid(0, 0) < 0) fail(child, "setpgid");
+    if (spawn->pty || spawn->session ? setsid() < 0 : setpgid(0, 0) < 0) fail(child, "setpgid");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL)) fail(child, "prctl");
     if (getppid() != child->parent) _exit(127);
     if (spawn->directory && chdir(spawn->directory)) fail(child, "chdir");

@@ -26,6 +26,7 @@ struct ame__spawn {
     int fds[3];                   /* become 0, 1, 2 */
     int pmi_fd;                   /* becomes AME__SPAWN_PMI_FD; -1: none */
     bool pty;                     /* fds are a terminal, which becomes the controlling one */
+    bool session;                 /* a session of its own, without a terminal */
     const struct ame__inherited *inherited;
 };
 

@@ -21,6 +21,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "environ.h"
+#include "plan.h"
 
 #define LAST_REQUESTS_MAX 64
 
@@ -98,11 +100,10 @@ bool ame__task_drain(struct ame__task *task)
     return true;
 }
 
-void ame__host_io_init(struct ame__host_io *io, uv_loop_t *loop, const struct ame__plan *plan,
-                       const struct ame__inherited *inherited, struct ame__channel *channel)
+void ame__host_io_init(struct ame__host_io *io, uv_loop_t *loop, const struct ame__inherited *inherited,
+                       struct ame__channel *channel)
 {
     io->loop = loop;
-    io->plan = plan;
     io->inherited = inherited;
     io->channel = channel;
     io->credit = AME__OUTPUT_WINDOW;
@@ -297,7 +298,7 @@ static bool open_pair(int *ours, int *theirs, bool to_rank)
     return fcntl(*ours, F_SETFL, O_NONBLOCK) == 0;
 }
 
-static bool open_ends(const struct ame__rank_plan *place, struct ends *ends, const char **step)
+static bool open_ends(const struct ame__work_rank *place, struct ends *ends, const char **step)
 {
     int pair[2];
     memset(ends, -1, sizeof *ends);
@@ -318,18 +319,32 @@ static void close_all(const int fds[4])
         if (fds[i] >= 0) close(fds[i]);
 }
 
-static pid_t spawn(struct ame__task *task, const struct ends *ends, const char **step)
+/* The program as this host has it: where the front's path leads nowhere, the name is looked up here. */
+static char *find_program(const struct ame__work_app *app, char **env)
 {
-    const struct ame__plan *plan = task->io->plan;
-    const struct ame__rank_plan *place = &plan->ranks[task->rank];
-    char **env = ame__plan_env(plan, task->rank);
-    int in = ends->theirs[0] >= 0 ? ends->theirs[0] : place->input == AME__INPUT_DIRECT ? 0 : task->io->null_fd;
+    char *found;
+    bool name_only = !strchr(app->argv[0], '/');
+    if (!name_only || access(app->program, X_OK) == 0 ||
+        ame__plan_search(ame__environ_get(env, "PATH"), app->argv[0], &found))
+        return ame__xstrdup(app->program);
+    return found;
+}
+
+static pid_t spawn(struct ame__task *task, int index, const struct ends *ends, const char **step)
+{
+    const struct ame__host_io *io = task->io;
+    const struct ame__work_rank *place = &io->work->ranks[index];
+    const struct ame__work_app *app = &io->work->apps[place->app];
+    const struct ame__cpus *cpus = io->cpus ? &io->cpus[index] : NULL;
+    char **env = ame__environ_rank(io->work, index, cpus);
+    char *program = find_program(app, env);
+    int in = ends->theirs[0] >= 0 ? ends->theirs[0] : place->input == AME__INPUT_DIRECT ? 0 : io->null_fd;
     struct ame__spawn spawn = {
-        .program = plan->programs[place->app],
-        .argv = plan->argvs[place->app],
+        .program = program,
+        .argv = app->argv,
         .env = env,
-        .directory = plan->options->apps[place->app].directory,
-        .cpus = place->cpus,
+        .directory = app->directory,
+        .cpus = cpus,
         .fds = {in,
                 place->pty             ? in
                 : place->direct_output ? 1
@@ -339,23 +354,35 @@ static pid_t spawn(struct ame__task *task, const struct ends *ends, const char *
                                        : ends->theirs[2]},
         .pmi_fd = ends->theirs[3],
         .pty = place->pty,
-        .inherited = task->io->inherited,
+        .inherited = io->inherited,
     };
     pid_t pid = ame__spawn(&spawn, step);
     int error = errno;
-    ame__plan_env_free(env);
+    free(program);
+    ame__environ_free(env);
     errno = error;
     return pid;
 }
 
-static bool refuse(struct ame__task *task, int error, const char *step)
+static uint64_t exit_code_of(int error, const char *step)
 {
-    const struct ame__plan *plan = task->io->plan;
+    if (strcmp(step, "execve") != 0) return 1;
+    if (error == ENOENT || error == ENOTDIR) return 127;
+    return error == EMFILE || error == EAGAIN || error == ENOMEM ? 1 : 126;
+}
+
+static bool refuse(struct ame__task *task, int index, int error, const char *step)
+{
+    const struct ame__work_app *app = &task->io->work->apps[task->io->work->ranks[index].app];
     char payload[1024];
-    ame__u64_put(payload, (uint64_t) error);
-    int length = snprintf(payload + 8, sizeof payload - 8, "%s: %s: %s", plan->programs[plan->ranks[task->rank].app],
-                          step, strerror(error));
-    if (error == EMFILE && length > 0)
+    int length;
+    ame__u64_put(payload, exit_code_of(error, step));
+    if (!strcmp(step, "chdir"))
+        length =
+            snprintf(payload + 8, sizeof payload - 8, "working directory '%s': %s", app->directory, strerror(error));
+    else
+        length = snprintf(payload + 8, sizeof payload - 8, "%s: %s: %s", app->program, step, strerror(error));
+    if (error == EMFILE && length > 0 && length < 512)
         length += snprintf(payload + 8 + length, sizeof payload - 8 - (size_t) length,
                            "; a rank needs 3 open files, raise the limit (ulimit -n, now %llu)",
                            (unsigned long long) task->io->inherited->files.rlim_max);
@@ -365,22 +392,23 @@ static bool refuse(struct ame__task *task, int error, const char *step)
     return false;
 }
 
-bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int rank)
+bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int index)
 {
     struct ends ends;
     const char *step = "";
+    const struct ame__work_rank *place = &io->work->ranks[index];
     task->io = io;
-    task->rank = rank;
-    task->pty = io->plan->ranks[rank].pty;
+    task->rank = place->rank;
+    task->pty = place->pty;
     task->out.fd = task->err.fd = task->pmi.fd = task->in.fd = -1;
-    task->pid = open_ends(&io->plan->ranks[rank], &ends, &step) ? spawn(task, &ends, &step) : -1;
+    task->pid = open_ends(place, &ends, &step) ? spawn(task, index, &ends, &step) : -1;
     int error = errno;
     close_all(ends.theirs);
     if (task->pid < 0) {
         close_all(ends.ours);
-        return refuse(task, error, step);
+        return refuse(task, index, error, step);
     }
-    ame__channel_send_number(io->channel, AME__FRAME_STARTED, (uint32_t) rank, (uint64_t) task->pid);
+    ame__channel_send_number(io->channel, AME__FRAME_STARTED, (uint32_t) task->rank, (uint64_t) task->pid);
     int events = io->paused ? 0 : UV_READABLE;
     if (ends.ours[0] >= 0) stream_open(task, &task->in, ends.ours[0], 0);
     if (ends.ours[1] >= 0) stream_open(task, &task->out, ends.ours[1], events);

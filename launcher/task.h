@@ -7,15 +7,16 @@
 
 #include "bytes.h"
 #include "channel.h"
-#include "plan.h"
 #include "spawn.h"
+#include "work.h"
 
 /* What all ranks of a host share. `credit` is the number of bytes of output that may still be sent to the front; at 0
  * the ranks' pipes are left alone until the front gives more, so that a blocked terminal stops the ranks and nothing is
  * lost. */
 struct ame__host_io {
     uv_loop_t *loop;
-    const struct ame__plan *plan;
+    const struct ame__work *work;
+    const struct ame__cpus *cpus; /* by rank of this host; NULL: not bound */
     const struct ame__inherited *inherited;
     struct ame__channel *channel;
     int64_t credit;
@@ -31,7 +32,7 @@ struct ame__stream {
 
 struct ame__task {
     struct ame__host_io *io;
-    int rank;
+    int rank; /* in the job */
     pid_t pid;
     bool ended, pty;
     struct ame__stream out, err, pmi, in;
@@ -40,12 +41,12 @@ struct ame__task {
     bool input_ended;
 };
 
-void ame__host_io_init(struct ame__host_io *io, uv_loop_t *loop, const struct ame__plan *plan,
-                       const struct ame__inherited *inherited, struct ame__channel *channel);
+void ame__host_io_init(struct ame__host_io *io, uv_loop_t *loop, const struct ame__inherited *inherited,
+                       struct ame__channel *channel);
 void ame__host_io_credit(struct ame__host_io *io, uint64_t bytes, struct ame__task *tasks, int count);
 
-/* Starts the rank and tells the front STARTED or START_FAILED (then false). */
-bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int rank);
+/* Starts the `index`th rank of this host and tells the front STARTED or START_FAILED (then false). */
+bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int index);
 /* The process has been waited for. Hands its last PMI requests on, then EXITED. */
 void ame__task_ended(struct ame__task *task, int status);
 /* Reads what the rank has written until there is no more now; false when credit ran out before. */

@@ -39,6 +39,7 @@ class Job:
         env.pop("MPIEXEC_TIMEOUT", None)
         env.update(options.pop("extra", {}))
         before = options.pop("before", None)
+        via = options.pop("via", [])
 
         def prepare():
             for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGPIPE):
@@ -50,7 +51,7 @@ class Job:
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         self.start = time.monotonic()
-        self.process = subprocess.Popen([AMEEXEC, *map(str, args)], env=env, preexec_fn=prepare, bufsize=0, **options)
+        self.process = subprocess.Popen([*via, AMEEXEC, *map(str, args)], env=env, preexec_fn=prepare, bufsize=0, **options)
         self.pid = self.process.pid
 
     def wait(self, data=None, limit=LIMIT):

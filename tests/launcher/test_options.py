@@ -44,7 +44,10 @@ def test_unknown_option_without_suggestion(ameexec):
     (["-n", "2", "-s", "2", "true"], "there is no rank 2 in a job of 2"),
     (["-n", "2", "--pty", "5", "true"], "there is no rank 5"),
     (["-wdir", "/no/such", "true"], "'/no/such': No such file"),
-    (["-host", "elsewhere.example", "true"], "host 'elsewhere.example' is not this host"),
+    (["-host", "a:0", "true"], "'a:0': after ':' there must be a number of slots"),
+    (["-host", "-oProxyCommand=x", "true"], "is not the name of a host"),
+    (["-launcher", "pigeon", "true"], "'pigeon' is not one of ssh"),
+    (["-launcher-exec", "/no/such", "-host", "far.example", "true"], "host far.example cannot be reached: /no/such"),
     (["-f", "/no/such", "true"], "cannot read '/no/such'"),
     (["--verbose=1", "true"], "takes no value"),
 ])
@@ -79,8 +82,46 @@ def test_manual_names_every_option(ameexec):
 def test_hostfile(ameexec, tmp_path):
     (tmp_path / "hosts").write_text("# mine\nlocalhost slots=4\nlocalhost:2\n")
     assert ameexec.run("-f", tmp_path / "hosts", "-n", 1, "true").code == 0
-    (tmp_path / "hosts").write_text("far.example:2\n")
-    assert "far.example" in ameexec.run("-f", tmp_path / "hosts", "-n", 1, "true").err
+    assert ameexec.run("-f", tmp_path / "hosts", "echo", "x").out == "x\n" * 6
+    (tmp_path / "hosts").write_text("\nlocalhost slot=2\n")
+    assert f"{tmp_path / 'hosts'}, line 2: 'slot=2' is not understood" in ameexec.run("-f", tmp_path / "hosts", "true").err
+    (tmp_path / "hosts").write_text("# none\n")
+    assert "there are no hosts" in ameexec.run("-f", tmp_path / "hosts", "true").err
+
+
+def test_allocation(ameexec, tmp_path):
+    """Where ranks would run; what the hosts make of it is in test_hosts.py."""
+    def places(*words, **env):
+        job = ameexec.run(*words, "--dry-run", "true", extra=env)
+        assert job.code == 0, job.err
+        return [line.split()[3].rstrip(":") for line in job.out.splitlines() if line.startswith("rank ")]
+
+    (tmp_path / "hosts").write_text("n1\nn1\nn2\n")
+    slurm = {"SLURM_JOB_NODELIST": "n[1-3]", "SLURM_JOB_CPUS_PER_NODE": "2(x2),1"}
+    assert places(**slurm) == ["n1", "n1", "n2", "n2", "n3"]
+    assert places("-host", "a,b", **slurm) == ["a", "b"]
+    assert places(**slurm, SLURM_NTASKS="3", SLURM_TASKS_PER_NODE="1(x3)") == ["n1", "n2", "n3"]
+    step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "n[2-3]", "SLURM_STEP_NUM_TASKS": "1"}
+    assert places("-ppn", 1, **slurm, **step) == ["n2", "n3"]
+    assert places(PBS_NODEFILE=str(tmp_path / "hosts")) == ["n1", "n1", "n2"]
+    assert places(LSB_MCPU_HOSTS="n1 2 n2 1") == ["n1", "n1", "n2"]
+    assert places(LSB_HOSTS="n1 n2 n1") == ["n1", "n1", "n2"]
+    assert places(HYDRA_HOST_FILE=str(tmp_path / "hosts")) == ["n1", "n1", "n2"]
+    assert places("-n", 2, "-launcher", "fork", **slurm) == [os.uname().nodename] * 2
+
+
+def test_order(ameexec):
+    def places(*words):
+        job = ameexec.run("-host", "a:3,b:1", *words, "--dry-run", "true")
+        return "".join(line.split()[3].rstrip(":") for line in job.out.splitlines() if line.startswith("rank "))
+
+    assert places() == "aaab"
+    assert places("-n", 6) == "aaabaa"
+    assert places("-ppn", 2) == "aabb"
+    assert places("--map-by", "node") == "abaa"
+    assert places("--map-by", "ppr:1:node", "-n", 4) == "abab"
+    assert places("--map-by", "ppr:2:node:pe=1") == "aabb"
+    assert places("-n", 1, "true", ":", "-n", 3) == "aaab"
 
 
 # ---- environment

@@ -16,7 +16,7 @@ static char reply[AME__PMI_REPLY_MAX + 1];
 static int set_up(void **state)
 {
     (void) state;
-    ame__pmi_server_init(&server, 3, "job-1");
+    ame__pmi_server_init(&server, 3, "job-1", "(vector,(0,1,3))");
     return 0;
 }
 
