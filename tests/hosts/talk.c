@@ -1,6 +1,6 @@
 /* talk.c - ranks that exchange without end, until a call fails: for tests that cut a host off or kill a launcher.
  * Argument: how often per second (0: without a pause). Each rank says "talking" once it has heard from all others, and
- * then, on its standard error, what went wrong.
+ * then, on its standard error, what went wrong and how long it waited for that.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -21,15 +21,16 @@ int main(int argc, char **argv)
     int rank = ame_comm_rank(AME_COMM_WORLD);
     for (int turn = 0;; turn++) {
         int64_t mine = turn + rank, sum = 0;
+        double start = ame_wtime();
         if (ame_allreduce(&mine, &sum, 1, AME_INT64, AME_SUM, AME_COMM_WORLD) != AME_OK) {
-            fprintf(stderr, "talk: rank %d on %s failed: %s\n", rank, host, ame_last_error());
+            fprintf(stderr, "talk: rank %d on %s failed after %.1f s: %s\n", rank, host, ame_wtime() - start,
+                    ame_last_error());
             return 7;
         }
         if (turn == 1) {
             printf("rank %d on %s: talking\n", rank, host);
             fflush(stdout);
         }
-        if (pause)
-            usleep(pause);
+        if (pause) usleep(pause);
     }
 }
