@@ -750,7 +750,7 @@ static bool open_front(struct front *front)
     struct ame__output_events events = {on_reader_gone, on_output_failure, on_output_progress, front};
     uv_loop_init(&front->loop);
     front->output = ame__output_create(&front->loop, front->plan, &events);
-    if (!front->output) return false;
+    if (!ame__output_open_files(front->output)) return false;
     uv_timer_init(&front->loop, &front->limit);
     uv_timer_init(&front->loop, &front->orphans);
     uv_timer_init(&front->loop, &front->blame);
@@ -848,6 +848,26 @@ static void init_pmi(struct front *front)
     free(hosts);
 }
 
+/* Nothing has been started but the daemon of this host, which ends when its channel does. */
+static void abandon(struct front *front)
+{
+    for_each_host(front, host)
+    {
+        if (host->channel.fd >= 0) close(host->channel.fd);
+        if (host->pid > 0) waitpid(host->pid, NULL, 0);
+    }
+    if (front->output) {
+        ame__output_close(front->output);
+        uv_run(&front->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&front->loop);
+        ame__output_free(front->output);
+    }
+    ame__pmi_server_finish(&front->pmi);
+    free(front->ranks);
+    free(front->hosts);
+    free(front);
+}
+
 int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *inherited)
 {
     struct front *front = ame__xalloc(sizeof *front);
@@ -861,10 +881,12 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     front->started_ns = front->looked_ns = front->beat_ns = ame__now_ns();
     if (!prepare_hosts(front)) {
         fprintf(stderr, "ameexec: cannot start the helper process: %s\n", strerror(errno));
+        abandon(front);
         return 1;
     }
     if (!open_front(front)) {
         fprintf(stderr, "ameexec: %s\n", ame__error_text());
+        abandon(front);
         return 1;
     }
     uv_run(&front->loop, UV_RUN_DEFAULT);

@@ -330,9 +330,14 @@ struct ame__output *ame__output_create(uv_loop_t *loop, const struct ame__plan *
     uv_timer_init(loop, &output->timer);
     output->timer.data = output;
     init_streams(output);
-    for (int rank = 0; rank < plan->size; rank++)
-        if (!open_files(output, rank, false)) return NULL; /* the process ends */
     return output;
+}
+
+bool ame__output_open_files(struct ame__output *output)
+{
+    for (int rank = 0; rank < output->plan->size; rank++)
+        if (!open_files(output, rank, false)) return false;
+    return true;
 }
 
 void ame__output_started(struct ame__output *output, int rank, pid_t pid)

@@ -19,9 +19,10 @@ struct ame__output_events {
     void *owner;
 };
 
-/* NULL and the error text when an output file cannot be opened. */
 struct ame__output *ame__output_create(uv_loop_t *loop, const struct ame__plan *plan,
                                        const struct ame__output_events *events);
+/* Opens the files whose names are known before the ranks run. False and the error text when one cannot be opened. */
+bool ame__output_open_files(struct ame__output *output);
 /* The rank has a process id now; opens its files where their names hold %p. */
 void ame__output_started(struct ame__output *output, int rank, pid_t pid);
 /* `number`: 1 standard output, 2 standard error. */

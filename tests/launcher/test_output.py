@@ -37,10 +37,18 @@ def test_no_tag_inside_a_line(ameexec):
     assert job.out == "[0] abcd\n"
 
 
-def test_interrupted_line_gets_a_new_tag(ameexec):
-    job = ameexec.run("-l", "-n", 2, *SHELL,
-                      "[ $AME_RANK = 0 ] && { printf ab; sleep 0.3; echo cd; exit; }; sleep 0.2; echo other")
-    assert job.out == "[0] ab\n[1] other\n[0] cd\n"
+def test_interrupted_line_gets_a_new_tag(ameexec, tmp_path):
+    """Rank 1 writes after the beginning of rank 0's line has been shown, and rank 0 goes on after that."""
+    job = ameexec("-wdir", tmp_path, "-l", "-n", 2, *SHELL,
+                  "[ $AME_RANK = 0 ] && { printf ab; until [ -e go0 ]; do sleep 0.01; done; echo cd; exit; }\n"
+                  "until [ -e go1 ]; do sleep 0.01; done; echo other")
+    shown = b""
+    for text, file in (b"[0] ab", "go1"), (b"other\n", "go0"):
+        while not shown.endswith(text):
+            shown += os.read(job.process.stdout.fileno(), 1)
+        (tmp_path / file).touch()
+    job.wait()
+    assert shown.decode() + job.out == "[0] ab\n[1] other\n[0] cd\n"
 
 
 def test_unfinished_last_line(ameexec):
