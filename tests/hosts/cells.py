@@ -17,8 +17,7 @@ JOB_LIMIT = 30  # seconds for one job
 NOTICE_LIMIT = 15  # until the loss of a host or of a launcher has been told and nothing is left
 CELLS = []
 ADDRESSES = ["10.77.0.1", "10.77.0.2", "10.77.0.3"]
-COLLECTIVE = [["coll", "bcast"], ["coll", "allgather"], ["reduce"], ["stress", "1", "1"]]
-SLOW_NETWORK = [["coll", "barrier"], ["sendrecv"]]
+COLLECTIVE = [["coll", "bcast"], ["coll", "allgather"], ["stress", "1", "1"]]
 
 
 class Cell:
@@ -44,7 +43,7 @@ class Context:
         self.faults, self.notes, self.seen, self.jobs = [], [], [], []
 
     def program(self, name):
-        return os.path.join(self.build, "tests", "job_" + name)
+        return self.talk if name == "talk" else os.path.join(self.build, "tests", "job_" + name)
 
     def fault(self, text):
         self.faults.append(text)
@@ -59,6 +58,8 @@ class Context:
         text = running.describe()
         self.seen.append(text)
         want = got if code is None and got else code
+        words = shlex.join(self.short(running.command)).replace("\n", " ")
+        print(f"   {running.seconds:4.1f} s {words if len(words) < 100 else '... ' + words[-96:]}")
         for fault in running.faults(got, want):
             self.fault(f"{shlex.join(self.short(running.command))}: {fault}{first_error(running)}")
         return got
@@ -96,7 +97,7 @@ class Context:
         """The check and the collective programs over one way of starting."""
         running = self.run(*way(self, RANKS, hosts, [self.info, "--check"]))
         self.check(running, RANKS, hosts, way.boots)
-        if self.faults:
+        if running.process.returncode:
             return  # the others would only take their time
         if self.full and not programs:
             return self.full_suite(way, hosts)
@@ -275,7 +276,10 @@ def add_slurm():
         def heterogeneous(context, kind=kind):
             env = context.bed.slurm()
             program = [context.info, "--check"]
-            running = context.run(["srun", f"--mpi={kind}", "-N1", "-n2"] + program + [":", "-N2", "-n4"] + program, env)
+            running = context.start(["srun", f"--mpi={kind}", "-N1", "-n2"] + program + [":", "-N2", "-n4"] + program, env)
+            if running.wait(JOB_LIMIT) and "_tcp_connect" in running.stderr:  # seen in one of three runs of 22.05
+                raise beds.Missing("Slurm's own daemons have not found each other: pmixp_dconn_tcp")
+            context.end(running)
             context.check(running, 6)
 
         def arbitrary(context, kind=kind):
@@ -563,11 +567,13 @@ def emulated(context, *options):
 
 
 def add_bad_networks():
-    for name, title, options in (("delay", "20 ms delay", ["-d", "10000"]), ("loss", "1 % loss", ["-l", "1"])):
+    for name, title, options, programs in (
+            ("delay", "20 ms delay each way", ["-d", "20000"], [["talk", "0", "20"]]),
+            ("loss", "1 % loss", ["-l", "1"], [["talk", "0", "300"], ["sendrecv"]])):
         for start in ("ameexec", "shared"):
-            def run(context, options=options, start=WAYS[start][0]):
+            def run(context, options=options, start=WAYS[start][0], programs=programs):
                 with emulated(context, *options):
-                    context.suite(start, 3, SLOW_NETWORK)
+                    context.suite(start, 3, programs)
             cell(f"{name}-{start}", "net", f"{WAYS[start][1]}, {title}")(run)
 
 

@@ -1,5 +1,5 @@
 /* talk.c - ranks that exchange without end, until a call fails: for tests that cut a host off or kill a launcher.
- * Argument: how often per second (0: without a pause). Each rank says "talking" once it has heard from all others, and
+ * Arguments: how often per second (0: without a pause), how often at all (0: without end). Each rank says "talking" once it has heard from all others, and
  * then, on its standard error, what went wrong and how long it waited for that.
  */
 #include <stdint.h>
@@ -16,10 +16,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "talk: %s\n", ame_last_error());
         return 1;
     }
+    int turns = argc > 2 ? atoi(argv[2]) : 0;
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     int rank = ame_comm_rank(AME_COMM_WORLD);
-    for (int turn = 0;; turn++) {
+    for (int turn = 0; turns == 0 || turn < turns; turn++) {
         int64_t mine = turn + rank, sum = 0;
         double start = ame_wtime();
         if (ame_allreduce(&mine, &sum, 1, AME_INT64, AME_SUM, AME_COMM_WORLD) != AME_OK) {
@@ -33,4 +34,5 @@ int main(int argc, char **argv)
         }
         if (pause) usleep(pause);
     }
+    return ame_finalize() == AME_OK ? 0 : 1;
 }
