@@ -177,6 +177,69 @@ static void report(int size, const struct findings *all)
     fflush(stdout);
 }
 
+/* ---- --pairs: what ame doctor prints about its hosts, one rank on each ------------------------------ */
+
+struct pair {
+    double time; /* us: half round trip of 8 bytes */
+    int32_t relayed;
+    char address[AME__ADDRESS_MAX]; /* of the other side, as this one sees it */
+};
+
+static void report_pairs(int size, const struct pair *all)
+{
+    bool relayed = false;
+    printf("  %-20s    %-20s %-10s %-28s %s\n", "from", "to", "way", "at", "8 bytes");
+    for (int one = 0; one < size; one++)
+        for (int other = one + 1; other < size; other++) {
+            const struct pair *pair = &all[one * size + other];
+            printf("  %-20s -> %-20s %-10s %-28s %.0f us\n", ame__peer_host(one), ame__peer_host(other),
+                   pair->relayed ? "relayed" : "direct", pair->address, pair->time);
+            relayed |= pair->relayed;
+        }
+    if (relayed)
+        printf(
+            "  Where it says relayed no direct connection could be opened and messages go through rank 0: a firewall\n"
+            "  between the two? AME_PORT_RANGE=LO:HI listens on ports that it lets pass, AME_IFACE chooses "
+            "networks.\n");
+    fflush(stdout);
+}
+
+static int pairs(void)
+{
+    unsigned char bytes[8] = {0};
+    if (ame_init()) {
+        fprintf(stderr, "%s\n", ame_last_error());
+        return 1;
+    }
+    int rank = ame_comm_rank(AME_COMM_WORLD), size = ame_comm_size(AME_COMM_WORLD);
+    struct pair *mine = calloc((size_t) size, sizeof *mine), *all = calloc((size_t) size * size, sizeof *all);
+    if (!mine || !all) ame_abort(1);
+    /* One pair after the other, so that each has the network for itself. */
+    for (int one = 0; one < size; one++)
+        for (int other = one + 1; other < size; other++) {
+            int partner = rank == one ? other : rank == other ? one : -1, code = ame_barrier(AME_COMM_WORLD);
+            double start = 0;
+            for (int turn = 0; partner >= 0 && turn <= CHECK_TURNS && !code; turn++) {
+                if (turn == 1) start = ame_wtime(); /* the first one opens the connection */
+                code = ame_sendrecv(bytes, 8, partner, 0, bytes, 8, partner, 0, AME_COMM_WORLD, NULL);
+            }
+            if (code) {
+                failed("pairs of hosts");
+                ame_abort(1);
+            }
+            if (partner < 0) continue;
+            const struct ame__peer *peer = &ame__engine.peers[partner];
+            mine[partner].time = (ame_wtime() - start) / CHECK_TURNS * 1e6;
+            mine[partner].relayed = peer->path == AME__RELAYED;
+            snprintf(mine[partner].address, sizeof mine[partner].address, "%s", peer->conn ? peer->conn->address : "-");
+        }
+    if (ame_gather(mine, (size_t) size * sizeof *mine, all, 0, AME_COMM_WORLD)) ame_abort(1);
+    if (rank == 0) report_pairs(size, all);
+    free(mine);
+    free(all);
+    return ame_finalize() ? 1 : 0;
+}
+
 static int check_pairs(int rank, int size)
 {
     struct findings mine = {0}, *all = calloc((size_t) size, sizeof *all);
@@ -237,6 +300,7 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"manual", no_argument, NULL, 'm'}, /* for the build: makes ame.7 */
+                                            {"pairs", no_argument, NULL, 'p'},  /* for ame doctor */
                                             {NULL, 0, NULL, 0}};
     int option = getopt_long(argc, argv, "cVh", options, NULL);
     if (optind < argc && option != '?') {
@@ -247,6 +311,7 @@ int main(int argc, char **argv)
     case 'c': return check();
     case 'V': print_version(); return 0;
     case 'm': print_manual(); return 0;
+    case 'p': return pairs();
     case 'h': usage(stdout); return 0;
     case '?': usage(stderr); return 2;
     default: break;
