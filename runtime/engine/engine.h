@@ -259,7 +259,8 @@ struct ame__engine {
     int wake_fd; /* eventfd that wakes a sleeping driver or watching helper */
     bool woken;  /* it is readable */
     int64_t spin_ns;
-    bool crowded; /* more ranks than cores on this host */
+    bool spin_chosen; /* by AME_SPIN_US */
+    bool crowded;     /* more ranks than cores on this host */
 
     pthread_t helper;
     bool helper_started, helper_stop;

@@ -49,6 +49,27 @@ static int cores_for_ranks(void)
     return online;
 }
 
+static void choose_waiting(struct ame__engine *engine)
+{
+    engine->crowded = engine->boot.local_size > cores_for_ranks();
+    if (!engine->spin_chosen) engine->spin_ns = (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000;
+}
+
+/* Not every way of being started tells how many ranks are on this host; now that all are connected, it is known. */
+static void count_local_ranks(struct ame__engine *engine)
+{
+    int here = 0, before = 0;
+    for (int rank = 0; rank < engine->size; rank++) {
+        if (rank != engine->rank && strcmp(ame__peer_host(rank), engine->host)) continue;
+        here++;
+        before += rank < engine->rank;
+    }
+    if (engine->boot.local_size >= here) return;
+    engine->boot.local_size = here;
+    engine->boot.local_rank = before;
+    choose_waiting(engine);
+}
+
 static int read_settings(struct ame__engine *engine)
 {
     size_t window;
@@ -63,8 +84,9 @@ static int read_settings(struct ame__engine *engine)
         if (window < WINDOW_LEAST) window = WINDOW_LEAST;
         if (window > WINDOW_MOST) window = WINDOW_MOST;
     }
-    engine->crowded = engine->boot.local_size > cores_for_ranks();
-    engine->spin_ns = (int64_t) (spin >= 0 ? spin * 1000 : (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000.0);
+    engine->spin_ns = (int64_t) (spin * 1000);
+    engine->spin_chosen = spin >= 0;
+    choose_waiting(engine);
     bool one_host = engine->size == 1 || engine->boot.hosts == 1;
     return ame__net_open(&engine->net, engine->rank, engine->size, one_host, window, &ame__peer_events);
 }
@@ -265,6 +287,7 @@ static int connect_star(struct ame__engine *engine)
     if (code) return code;
     pthread_mutex_lock(&engine->lock);
     code = wait_for_all(engine);
+    if (!code) count_local_ranks(engine);
     pthread_mutex_unlock(&engine->lock);
     ame__boot_connected(&engine->boot);
     return code;

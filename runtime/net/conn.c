@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -72,7 +73,7 @@ void ame__conn_close(struct ame__conn *conn, int code, const char *text)
     ame__log(net, DEBUG, "connection with rank %d at %s closed: %s", conn->peer, conn->address, text);
     uv_poll_stop(&conn->poll);
     ame__list_remove(&conn->link);
-    if (was != AME__CONN_OPEN) ame__handshake_strangers(conn->net, -1);
+    if (was != AME__CONN_OPEN || conn->ending) ame__handshake_strangers(conn->net, -1);
     fail_queue(conn, code, text);
     if (was == AME__CONN_OPEN)
         conn->net->events->closed(conn, code, text);
@@ -111,6 +112,10 @@ void ame__conn_end(struct ame__conn *conn)
 {
     shutdown(conn->fd, SHUT_WR);
     ame__conn_pause(conn, false);
+    if (conn->ending || conn->state != AME__CONN_OPEN) return;
+    conn->ending = true;
+    conn->deadline = ame__now_ns() + (int64_t) AME__END_SECONDS * 1000000000;
+    ame__handshake_strangers(conn->net, +1); /* those who have a deadline */
 }
 
 /* ---- sending ------------------------------------------------------------------------------------- */
@@ -393,6 +398,7 @@ static bool read_once(struct ame__conn *conn)
         return false;
     }
     size_t got = (size_t) n, placed = got < direct ? got : direct;
+    if (conn->ending) conn->deadline = ame__now_ns() + (int64_t) AME__END_SECONDS * 1000000000;
     if (placed) take_payload(conn, NULL, placed);
     if (got > placed) consume(conn, conn->net->stage, got - placed);
     return got == direct + ahead;

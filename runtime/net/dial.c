@@ -20,8 +20,7 @@
 
 enum {
     STAGGER_MS = 250,
-    ATTEMPT_MS = 4000,     /* for the connection to one address: three SYNs */
-    LOST_AFTER_MS = 13000, /* without a sign from another host, with the keepalive below: noticed in 15 s */
+    ATTEMPT_MS = 4000, /* for the connection to one address: three SYNs */
     PROBE_AFTER_S = 5,
     PROBE_EVERY_S = 2,
     CAUSES_MAX = 600
@@ -38,11 +37,11 @@ struct ame__dial {
     char causes[CAUSES_MAX];
 };
 
-void ame__net_options(int fd, const struct sockaddr *peer)
+bool ame__net_options(int fd, const struct sockaddr *peer)
 {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof own;
-    int on = 1, lost = LOST_AFTER_MS, after = PROBE_AFTER_S, every = PROBE_EVERY_S;
+    int on = 1, lost = AME__LOST_AFTER_MS, after = PROBE_AFTER_S, every = PROBE_EVERY_S;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     bool here = ame__address_is_loopback(peer) ||
@@ -57,6 +56,7 @@ void ame__net_options(int fd, const struct sockaddr *peer)
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost, sizeof lost);
     }
+    return !here;
 }
 
 static void note_failure(struct ame__dial *dial, int code, const char *text)
@@ -73,7 +73,7 @@ static void attempt(struct ame__dial *dial, const struct sockaddr_storage *addre
     char text[AME__ADDRESS_MAX], cause[AME__ADDRESS_MAX + 100];
     ame__address_format((const struct sockaddr *) address, text);
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0) ame__net_options(fd, (const struct sockaddr *) address);
+    bool remote = fd >= 0 && ame__net_options(fd, (const struct sockaddr *) address);
     if (fd < 0 ||
         (connect(fd, (const struct sockaddr *) address, ame__address_size(address)) && errno != EINPROGRESS)) {
         snprintf(cause, sizeof cause, "%s: %s", text, strerror(errno));
@@ -91,6 +91,7 @@ static void attempt(struct ame__dial *dial, const struct sockaddr_storage *addre
     snprintf(conn->address, sizeof conn->address, "%s", text);
     int64_t limit = ame__now_ns() + (int64_t) ATTEMPT_MS * 1000000;
     conn->dial = dial;
+    conn->remote = remote;
     conn->deadline = limit < dial->deadline ? limit : dial->deadline;
     dial->active++;
     ame__handshake_begin(conn);

@@ -195,8 +195,12 @@ static void sweep(uv_timer_t *timer)
     ame__list_for_each(node, &net->conns)
     {
         struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
-        if (conn->state != AME__CONN_OPEN && conn->deadline < now)
+        if (conn->deadline >= now) continue;
+        if (conn->state != AME__CONN_OPEN)
             drop(conn, AME_E_TIMEOUT, "no answer in time (a firewall, or a stopped process?)");
+        else if (conn->ending)
+            ame__conn_close(conn, AME_E_PEER_FAILED,
+                            "the other side is gone, and its connection did not end by itself");
     }
     ame__dial_next(net);
 }

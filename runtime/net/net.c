@@ -39,6 +39,9 @@ int ame__net_open(struct ame__net *net, int rank, int size, bool one_host, uint6
     net->spare_fd = size > 1 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
     uv_timer_init(&net->loop, &net->sweeper);
     net->sweeper.data = net;
+    uv_timer_init(&net->loop, &net->watcher);
+    net->watcher.data = net;
+    if (!one_host) ame__watch_hosts(net);
     net->stage = malloc(AME__STAGE_SIZE);
     return net->stage ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
 }
@@ -61,6 +64,7 @@ void ame__net_close(struct ame__net *net)
     stop_listening(net);
     if (net->spare_fd >= 0) close(net->spare_fd);
     uv_close((uv_handle_t *) &net->sweeper, NULL);
+    uv_close((uv_handle_t *) &net->watcher, NULL);
     uv_run(&net->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&net->loop)) ame__log(net, ERROR, "the event loop still has handles; please report this");
     net->loop_open = false;
@@ -128,7 +132,7 @@ static bool accept_one(struct ame__net *net, int listener)
         close(fd);
         return true;
     }
-    ame__net_options(fd, (struct sockaddr *) &from);
+    conn->remote = ame__net_options(fd, (struct sockaddr *) &from);
     ame__address_format((struct sockaddr *) &from, conn->address);
     conn->deadline = ame__now_ns() + (int64_t) AME__HANDSHAKE_SECONDS * 1000000000;
     ame__handshake_begin(conn);

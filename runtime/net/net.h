@@ -28,6 +28,8 @@
 
 enum {
     AME__STRANGERS_MAX = 256,    /* connections that have not proved the key yet, at the same time */
+    AME__LOST_AFTER_MS = 13000,  /* another host from which not even an acknowledgement comes is lost */
+    AME__END_SECONDS = 1,        /* for the end of a connection whose other side is known to be gone */
     AME__HANDSHAKE_SECONDS = 10, /* time for a handshake */
     AME__STAGE_SIZE = 64 << 10,  /* bytes read ahead where no payload is placed directly */
     AME__LARGE_PAYLOAD =
@@ -96,6 +98,8 @@ struct ame__conn {
 
     struct ame__list queue; /* struct ame__out, the first one may be partly sent */
     size_t queued;          /* bytes in it */
+    bool remote;            /* on another host */
+    bool ending;            /* it has AME__END_SECONDS from the last byte on to end by itself */
     bool send_broken;       /* a send failed: what is left to read is read, then the connection is closed */
 
     struct ame__header header;
@@ -124,6 +128,7 @@ struct ame__net {
     const struct ame__net_events *events;
     struct ame__list conns;
     int strangers;
+    uv_timer_t watcher; /* runs in jobs on several hosts */
     uv_timer_t sweeper; /* runs while there are strangers */
     int spare_fd;       /* given up to accept and close a connection when there are no descriptors left */
     struct ame__list dials;
@@ -170,7 +175,8 @@ void ame__conn_flush(struct ame__conn *conn);
 /* Reads what has arrived; not while a frame is being handled. */
 void ame__conn_read(struct ame__conn *conn);
 void ame__conn_pause(struct ame__conn *conn, bool paused);
-/* This side sends no more; what the other side has sent is still read, then its end closes the connection. */
+/* This side sends no more; what the other side has sent is still read, then its end closes the connection. A host that is
+ * lost sends no end: after AME__END_SECONDS without a byte the connection is closed all the same. */
 void ame__conn_end(struct ame__conn *conn);
 /* Closes; tells `closed` or `dial_failed`. */
 void ame__conn_close(struct ame__conn *conn, int code, const char *text);
@@ -178,6 +184,8 @@ void ame__conn_close(struct ame__conn *conn, int code, const char *text);
 /* conn.c for net.c and handshake.c */
 struct ame__conn *ame__conn_create(struct ame__net *net, int fd, enum ame__conn_state state, int peer);
 void ame__conn_watch(struct ame__conn *conn, int events);
+/* watch.c: closes connections to hosts that are lost, from now on. */
+void ame__watch_hosts(struct ame__net *net);
 /* handshake.c for conn.c: reads and answers what belongs to the handshake. */
 void ame__handshake_begin(struct ame__conn *conn);
 void ame__handshake_read(struct ame__conn *conn);
@@ -190,7 +198,7 @@ int64_t ame__dial_deadline(const struct ame__conn *conn);
 /* Begins with further addresses where it is time. */
 void ame__dial_next(struct ame__net *net);
 void ame__dial_forget(struct ame__net *net);
-/* Options of a new socket; `peer` is the address of the other side. */
-void ame__net_options(int fd, const struct sockaddr *peer);
+/* Options of a new socket; `peer` is the address of the other side. Returns whether that is on another host. */
+bool ame__net_options(int fd, const struct sockaddr *peer);
 
 #endif
