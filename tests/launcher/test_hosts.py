@@ -6,6 +6,7 @@ another place of the script.
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -423,3 +424,57 @@ def test_slurm_input_and_exit(ameexec, slurm):
     assert lines(job) == [hashlib.md5(data.encode()).hexdigest() + "  -"] * 3
     job = in_allocation(ameexec, slurm, "sh", "-c", "setsid sleep 100 & [ $AME_RANK = 4 ] && exit 9; exec sleep 100")
     assert job.code == 9 and "rank 4 (host n3, pid " in job.err
+
+
+# ---- ame doctor
+
+
+def doctor(bed, *words):
+    return subprocess.run([*bed.enter(1), str(pathlib.Path(AMEEXEC).with_name("ame")), "doctor", *words], check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+
+
+def test_doctor_finds_all_well(bed):
+    found = doctor(bed, "-hosts", "h1,h2,h3:2")
+    text = found.stdout.decode()
+    assert found.returncode == 0, text
+    for host in "h1", "h2", "h3":
+        assert re.search(rf"^  {host} +reached in \d+\.\d\d s, AME \d", text, re.M), text
+    pairs = re.findall(r"^  (h\d) +-> (h\d) +direct +10\.77\.0\.(\d):\d+ +\d+ us$", text, re.M)
+    assert pairs == [("h1", "h2", "2"), ("h1", "h3", "3"), ("h2", "h3", "3")], text
+    assert "All is well" in text
+
+
+def test_doctor_names_what_is_wrong(bed):
+    found = doctor(bed, "-hosts", "h1,nobodyknowsme,h2")
+    text = found.stdout.decode()
+    assert found.returncode == 1, text
+    assert re.search(r"^  nobodyknowsme +NOT REACHED\n +\| .*nobodyknowsme.*name", text, re.M), text
+    assert re.search(r"^  h1 +-> h2 +direct", text, re.M), text
+    assert "2 of 3 hosts can be used" in text
+
+
+def test_doctor_finds_a_firewall_between_two_hosts(bed):
+    """Packets between h2 and h3 are refused, so the two talk through h1."""
+    rules = "add table inet ame; add chain inet ame in { type filter hook input priority 0; }; " \
+            "add rule inet ame in ip saddr 10.77.0.%d tcp dport != 22 reject"
+    if not shutil.which("nft"):
+        pytest.skip("nft is not installed")
+    try:
+        bed.sh(2, f"nft '{rules % 3}'")
+        bed.sh(3, f"nft '{rules % 2}'")
+        text = doctor(bed, "-hosts", "h1,h2,h3").stdout.decode()
+    finally:
+        for host in 2, 3:
+            bed.sh(host, "nft delete table inet ame || true")
+    assert re.search(r"^  h2 +-> h3 +relayed", text, re.M), text
+    assert re.search(r"^  h1 +-> h2 +direct", text, re.M), text
+    assert "a firewall" in text and "AME_PORT_RANGE" in text, text
+
+
+def test_doctor_alone(ameexec):
+    found = subprocess.run([str(pathlib.Path(AMEEXEC).with_name("ame")), "doctor"], check=False, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=60)
+    assert found.returncode == 0 and b"localhost" in found.stdout, found.stdout
+    wrong = subprocess.run([str(pathlib.Path(AMEEXEC).with_name("ame")), "docter"], check=False, stderr=subprocess.PIPE)
+    assert wrong.returncode == 2 and b"usage" in wrong.stderr
