@@ -52,7 +52,7 @@ static int cores_for_ranks(void)
 static void choose_waiting(struct ame__engine *engine)
 {
     engine->crowded = engine->boot.local_size > cores_for_ranks();
-    if (!engine->spin_chosen) engine->spin_ns = (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000;
+    if (!engine->spin_chosen) engine->spin_ns = (int64_t) (engine->crowded ? SPIN_US_CROWDED : SPIN_US) * 1000;
 }
 
 /* Not every way of being started tells how many ranks are on this host; now that all are connected, it is known. */
