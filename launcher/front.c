@@ -770,6 +770,17 @@ static bool open_front(struct front *front)
     return true;
 }
 
+static void free_front(struct front *front)
+{
+    ame__pmi_server_finish(&front->pmi);
+    free(front->ranks);
+    free(front->hosts);
+    free(front->message);
+    free(front->suspect_message);
+    free(front->stuck);
+    free(front);
+}
+
 static void close_front(struct front *front)
 {
     ame__input_close(&front->input);
@@ -790,12 +801,7 @@ static void close_front(struct front *front)
     uv_run(&front->loop, UV_RUN_DEFAULT);
     uv_loop_close(&front->loop);
     ame__output_free(front->output);
-    ame__pmi_server_finish(&front->pmi);
-    free(front->ranks);
-    free(front->hosts);
-    free(front->message);
-    free(front->suspect_message);
-    free(front->stuck);
+    free_front(front);
 }
 
 /* ---- what the user reads at the end -------------------------------------------------------------- */
@@ -862,10 +868,7 @@ static void abandon(struct front *front)
         uv_loop_close(&front->loop);
         ame__output_free(front->output);
     }
-    ame__pmi_server_finish(&front->pmi);
-    free(front->ranks);
-    free(front->hosts);
-    free(front);
+    free_front(front);
 }
 
 int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *inherited)
@@ -895,6 +898,5 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     int code = front->have_verdict ? front->code : front->stuck ? 1 : 0;
     for_each_host(front, host) if (host->pid > 0) waitpid(host->pid, NULL, 0);
     close_front(front);
-    free(front);
     return code;
 }

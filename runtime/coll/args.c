@@ -16,6 +16,14 @@ int ame__check_pointer(const struct ame__coll *call, const void *pointer, size_t
     return ame__check_buffer(pointer, length, argument, call->function);
 }
 
+int ame__check_own(const struct ame__coll *call, const void *own, size_t bytes, const char *argument)
+{
+    if (own == AME_IN_PLACE && call->rooted && !ame__is_root(call))
+        return ame__fail(AME_E_ARG, "%s: argument '%s' is AME_IN_PLACE, which only the root (rank %d) may give",
+                         call->function, argument, call->root);
+    return ame__check_pointer(call, own, bytes, argument);
+}
+
 int ame__check_lengths(const struct ame__coll *call, const size_t *lengths, const void *buffer, const char *argument,
                        const char *buffer_name)
 {

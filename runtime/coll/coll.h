@@ -56,6 +56,12 @@ bool ame__layout(struct ame__sched *sched, int size, size_t length, const size_t
                  const size_t **all_lengths, const size_t **all_offsets, size_t *total);
 
 /* args.c */
+static inline bool ame__is_root(const struct ame__coll *call)
+{
+    return call->comm->rank == call->root;
+}
+/* This rank's own buffer: AME_IN_PLACE is for the root only, where the call has one. */
+int ame__check_own(const struct ame__coll *call, const void *own, size_t bytes, const char *argument);
 /* AME_E_ARG if size * length does not fit; `argument` names the length. */
 int ame__check_total(const struct ame__coll *call, size_t length, const char *argument);
 int ame__check_pointer(const struct ame__coll *call, const void *pointer, size_t length, const char *argument);

@@ -16,33 +16,20 @@ void ame__star_gather(struct ame__sched *sched, const ame_comm *comm, int centre
     if (own != AME_IN_PLACE) ame__sched_copy(sched, base + offsets[centre], own, lengths[centre]);
 }
 
-static bool is_root(const struct ame__coll *call)
-{
-    return call->comm->rank == call->root;
-}
-
-static int check_own(const struct ame__coll *call)
-{
-    if (call->sendbuf == AME_IN_PLACE && !is_root(call))
-        return ame__fail(AME_E_ARG, "%s: argument 'sendbuf' is AME_IN_PLACE, which only the root (rank %d) may give",
-                         call->function, call->root);
-    return ame__check_pointer(call, call->sendbuf, call->length, "sendbuf");
-}
-
 static int check_gather(const struct ame__coll *call)
 {
-    int code = check_own(call);
+    int code = ame__check_own(call, call->sendbuf, call->length, "sendbuf");
     if (!code) code = ame__check_total(call, call->length, "length");
-    if (!code && is_root(call)) code = ame__check_pointer(call, call->recvbuf, call->length, "recvbuf");
+    if (!code && ame__is_root(call)) code = ame__check_pointer(call, call->recvbuf, call->length, "recvbuf");
     return code;
 }
 
 static int check_gatherv(const struct ame__coll *call)
 {
-    int code = check_own(call);
-    if (!code && is_root(call))
+    int code = ame__check_own(call, call->sendbuf, call->length, "sendbuf");
+    if (!code && ame__is_root(call))
         code = ame__check_lengths(call, call->recvlengths, call->recvbuf, "recvlengths", "recvbuf");
-    if (!code && is_root(call) && call->sendbuf != AME_IN_PLACE && call->length != call->recvlengths[call->root])
+    if (!code && ame__is_root(call) && call->sendbuf != AME_IN_PLACE && call->length != call->recvlengths[call->root])
         code = ame__fail(AME_E_MISMATCH, "%s: argument 'sendlength' is %zu, but recvlengths[%d] of this rank is %zu",
                          call->function, call->length, call->root, call->recvlengths[call->root]);
     return code;
@@ -52,8 +39,8 @@ static void build(struct ame__sched *sched, const struct ame__coll *call)
 {
     const size_t *lengths = NULL, *offsets = NULL;
     size_t total;
-    if (is_root(call) && !ame__layout(sched, call->comm->size, call->length, call->recvlengths, call->recvdispls,
-                                      &lengths, &offsets, &total))
+    if (ame__is_root(call) && !ame__layout(sched, call->comm->size, call->length, call->recvlengths, call->recvdispls,
+                                           &lengths, &offsets, &total))
         return;
     ame__star_gather(sched, call->comm, call->root, call->sendbuf, call->length, call->recvbuf, lengths, offsets);
 }

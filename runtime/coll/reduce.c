@@ -79,11 +79,8 @@ static int check(const struct ame__coll *call)
 {
     int code = ame__check_reduction(call);
     size_t bytes = call->count * ame_type_size(call->type);
-    bool result_here = !call->rooted || call->comm->rank == call->root;
-    if (!code && call->sendbuf == AME_IN_PLACE && !result_here)
-        code = ame__fail(AME_E_ARG, "%s: argument 'sendbuf' is AME_IN_PLACE, which only the root (rank %d) may give",
-                         call->function, call->root);
-    if (!code) code = ame__check_pointer(call, call->sendbuf, bytes, "sendbuf");
+    bool result_here = !call->rooted || ame__is_root(call);
+    if (!code) code = ame__check_own(call, call->sendbuf, bytes, "sendbuf");
     if (!code && result_here) code = ame__check_pointer(call, call->recvbuf, bytes, "recvbuf");
     return code;
 }
@@ -103,7 +100,7 @@ static void build(struct ame__sched *sched, const struct ame__coll *call)
         return;
     }
     const size_t *lengths, *offsets;
-    bool result_here = !call->rooted || comm->rank == call->root;
+    bool result_here = !call->rooted || ame__is_root(call);
     unsigned char *acc = result_here ? call->recvbuf : ame__sched_memory(sched, bytes);
     if (!acc || !parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
     ame__sched_copy(sched, acc, own, bytes);

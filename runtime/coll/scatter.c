@@ -18,33 +18,20 @@ void ame__star_scatter(struct ame__sched *sched, const ame_comm *comm, int centr
     if (own != AME_IN_PLACE) ame__sched_copy(sched, own, base + offsets[centre], lengths[centre]);
 }
 
-static bool is_root(const struct ame__coll *call)
-{
-    return call->comm->rank == call->root;
-}
-
-static int check_own(const struct ame__coll *call)
-{
-    if (call->recvbuf == AME_IN_PLACE && !is_root(call))
-        return ame__fail(AME_E_ARG, "%s: argument 'recvbuf' is AME_IN_PLACE, which only the root (rank %d) may give",
-                         call->function, call->root);
-    return ame__check_pointer(call, call->recvbuf, call->length, "recvbuf");
-}
-
 static int check_scatter(const struct ame__coll *call)
 {
-    int code = check_own(call);
+    int code = ame__check_own(call, call->recvbuf, call->length, "recvbuf");
     if (!code) code = ame__check_total(call, call->length, "length");
-    if (!code && is_root(call)) code = ame__check_pointer(call, call->sendbuf, call->length, "sendbuf");
+    if (!code && ame__is_root(call)) code = ame__check_pointer(call, call->sendbuf, call->length, "sendbuf");
     return code;
 }
 
 static int check_scatterv(const struct ame__coll *call)
 {
-    int code = check_own(call);
-    if (!code && is_root(call))
+    int code = ame__check_own(call, call->recvbuf, call->length, "recvbuf");
+    if (!code && ame__is_root(call))
         code = ame__check_lengths(call, call->sendlengths, call->sendbuf, "sendlengths", "sendbuf");
-    if (!code && is_root(call) && call->recvbuf != AME_IN_PLACE && call->length != call->sendlengths[call->root])
+    if (!code && ame__is_root(call) && call->recvbuf != AME_IN_PLACE && call->length != call->sendlengths[call->root])
         code = ame__fail(AME_E_MISMATCH, "%s: argument 'recvlength' is %zu, but sendlengths[%d] of this rank is %zu",
                          call->function, call->length, call->root, call->sendlengths[call->root]);
     return code;
@@ -54,8 +41,8 @@ static void build(struct ame__sched *sched, const struct ame__coll *call)
 {
     const size_t *lengths = NULL, *offsets = NULL;
     size_t total;
-    if (is_root(call) && !ame__layout(sched, call->comm->size, call->length, call->sendlengths, call->senddispls,
-                                      &lengths, &offsets, &total))
+    if (ame__is_root(call) && !ame__layout(sched, call->comm->size, call->length, call->sendlengths, call->senddispls,
+                                           &lengths, &offsets, &total))
         return;
     ame__star_scatter(sched, call->comm, call->root, call->sendbuf, lengths, offsets, call->recvbuf, call->length);
 }
