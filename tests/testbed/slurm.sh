@@ -11,7 +11,7 @@
 #                        h1; BASE is then DIR/shared/slurm, and srun is run with `hosts.sh exec`
 # CPUS=8                 CPUs that each node pretends to have
 # AUTH=munge             none: without munged
-# PORT=17000             slurmctld's; PORT+1.. are slurmd's, up to PORT+299 are srun's and the reserved ones
+# PORT=17000             slurmctld's; PORT+1.. are slurmd's, PORT+200..PORT+299 the reserved ones; srun takes free ones
 # RESV=ports=A-B         MpiParams; empty: SLURM_STEP_RESV_PORTS is not set
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -77,7 +77,6 @@ ClusterName=amebed
 SlurmctldHost=$control($address)
 SlurmctldPort=$PORT
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-SrunPortRange=$((PORT + 20))-$((PORT + 199))
 SlurmUser=$user
 SlurmdUser=$user
 StateSaveLocation=$BASE/ctld
