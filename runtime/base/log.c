@@ -107,6 +107,11 @@ void ame__log_set_rank(int rank)
     atomic_store_explicit(&log_rank, rank, memory_order_relaxed);
 }
 
+int ame__log_rank(void)
+{
+    return atomic_load_explicit(&log_rank, memory_order_relaxed);
+}
+
 void ame__log_write(enum ame__log_module module, enum ame__log_level level, const char *format, ...)
 {
     char line[1400];

@@ -12,7 +12,7 @@
 enum ame__log_level { AME__LOG_NONE, AME__LOG_ERROR, AME__LOG_WARN, AME__LOG_INFO, AME__LOG_DEBUG, AME__LOG_TRACE };
 
 /* The modules, which are the folders of runtime/ and the launcher. */
-#define AME__LOG_MODULES(X) X(base) X(boot) X(net) X(engine) X(comm) X(coll) X(launcher)
+#define AME__LOG_MODULES(X) X(base) X(boot) X(net) X(engine) X(comm) X(coll) X(gpu) X(launcher)
 enum ame__log_module {
 #define AME__LOG_MODULE_ENUM(name) AME__LOG_##name,
     AME__LOG_MODULES(AME__LOG_MODULE_ENUM)
@@ -27,6 +27,7 @@ void ame__log_open(void);
 void ame__log_close(void);
 /* The rank printed in each line; -1 (not known yet) at first. */
 void ame__log_set_rank(int rank);
+int ame__log_rank(void);
 void ame__log_write(enum ame__log_module module, enum ame__log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -21,6 +21,7 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(BOOT, BY_USER, TEXT, "auto", 0, 0,                                                                               \
       "how this process was started: auto, or one of the ways that ame-info lists (without effect under ameexec)")     \
     X(CONNECT_TIMEOUT, BY_USER, SECONDS, "60", 0.1, 1e6, "time in which all ranks must have found each other")         \
+    X(CUDA_LIB, BY_USER, TEXT, "libcuda.so.1", 0, 0, "the CUDA driver that is loaded when a GPU is wanted")            \
     X(DIRECT, BY_USER, FLAG, "1", 0, 1, "0: no direct links, messages between other ranks go through rank 0")          \
     X(EAGER_LIMIT, BY_USER, BYTES, "256k", 0, 1 << 20,                                                                 \
       "messages up to this length are sent at once; longer ones wait for the receive to be posted")                    \
@@ -28,6 +29,14 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "bytes one rank may send ahead to another that does not receive; 0: by number of ranks")                         \
     X(FINALIZE_TIMEOUT, BY_USER, SECONDS, "10", 0.1, 1e6,                                                              \
       "how long ame_finalize waits for a rank that does not answer; rank 0 waits for all others as long as they run")  \
+    X(GPU, BY_USER, TEXT, "auto", 0, 0,                                                                                \
+      "which device a rank uses: auto (one if there is one, else the CPU), off, require (fails without one), "         \
+      "exclusive "                                                                                                     \
+      "(the same, not shared), the number of a visible device, or a UUID (its beginning is enough)")                   \
+    X(GPU_CHUNK, BY_USER, BYTES, "512k", 4096, 1 << 20,                                                                \
+      "parts in which device memory is sent and received, so that copies and network work at the same time")           \
+    X(GPU_SLOTS, BY_USER, NUMBER, "4", 0, 256,                                                                         \
+      "parts of pinned memory for that, of 1 MiB each; two per message in flight, others use ordinary memory")         \
     X(IFACE, BY_USER, TEXT, "", 0, 0,                                                                                  \
       "interfaces for connections between hosts: beginnings of names (eth,ib), = for whole names (=eth0), ^ for all "  \
       "but these (^docker,virbr), or networks (10.1.0.0/16)")                                                          \
@@ -35,7 +44,7 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "name of the job, the same in all of its ranks and in no other job; with AME_SHARED_DIR, AME_RANK and AME_SIZE " \
       "(or RANK and WORLD_SIZE) it starts a job without a launcher")                                                   \
     X(LOG, BY_USER, TEXT, "error", 0, 0,                                                                               \
-      "level (none error warn info debug trace), then module:level (base boot net engine comm coll launcher), "        \
+      "level (none error warn info debug trace), then module:level (base boot net engine comm coll gpu launcher), "    \
       "separated by commas")                                                                                           \
     X(LOG_FILE, BY_USER, TEXT, "", 0, 0, "file for the log, one per process: %h host, %p process, %r rank")            \
     X(PORT_RANGE, BY_USER, TEXT, "", 0, 0,                                                                             \
