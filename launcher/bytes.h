@@ -26,7 +26,7 @@ static inline size_t ame__bytes_length(const struct ame__bytes *bytes)
 }
 static inline const char *ame__bytes_data(const struct ame__bytes *bytes)
 {
-    return bytes->data + bytes->start;
+    return bytes->data ? bytes->data + bytes->start : bytes->data;
 }
 /* Makes room for `size` more bytes behind the end and returns the place; the caller then raises `end`. */
 char *ame__bytes_reserve(struct ame__bytes *bytes, size_t size);
