@@ -101,7 +101,6 @@ struct ame__datatype {
     _Atomic int64_t references; /* predefined types are not counted: 0 */
     bool committed;
     bool lb_set, ub_set;            /* lb, ub come from a resize (MPI: "markers") and count before natural bounds */
-    bool empty;                     /* neither data nor markers: has no part in bounds */
     const struct ame__basic *basic; /* a predefined type, or dup or f90 of one; else NULL */
     int64_t size;                   /* bytes of data: MPI_Type_size */
     int64_t elements;               /* basic elements, of a pair two */

@@ -104,7 +104,8 @@ enum ame__kind {
     X(2DOUBLE_PRECISION, double, double, DOUBLE_PRECISION, DOUBLE_PRECISION)                                           \
     X(2INTEGER, int32_t, int32_t, INTEGER, INTEGER)
 
-#define AME__MARKERS(X) X(LB) X(UB)
+/* X(name, which bound). */
+#define AME__MARKERS(X) X(LB, lower) X(UB, upper)
 
 struct ame__bytes4 {
     _Alignas(2) unsigned char bytes[4];
@@ -136,8 +137,8 @@ struct ame__basic {
     int32_t index_at;                       /* of a pair: where its index lies */
 };
 
-/* The description of a predefined type; NULL if `id` is none. They live for ever. */
-const struct ame__basic *ame__basic(enum ame__basic_id id);
+/* The description of a predefined type is ame__basics[id]. */
+extern const struct ame__basic ame__basics[AME__BASIC_END];
 /* The one whose MPI_ name this is, or NULL. Knows also the second names (MPI_LONG_LONG_INT, MPI_C_COMPLEX). */
 const struct ame__basic *ame__basic_named(const char *name);
 
