@@ -85,7 +85,8 @@ extern "C" {
     X(AME_E_CONFIG, -22, "a setting (AME_... variable or option) has a value that cannot be used")                     \
     X(AME_E_INTERNAL, -23, "an error inside libame; please report it")                                                 \
     X(AME_E_GPU, -24, "no usable GPU, or its driver refused a call (ame_gpu.h)")                                       \
-    X(AME_E_GPU_LOST, -25, "the GPU is lost for this process after an error in a kernel (ame_gpu.h)")
+    X(AME_E_GPU_LOST, -25, "the GPU is lost for this process after an error in a kernel (ame_gpu.h)")                  \
+    X(AME_E_TASK, -26, "a task of a pool has failed")
 
 enum ame_error {
     AME_OK = 0,

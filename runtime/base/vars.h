@@ -47,6 +47,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "level (none error warn info debug trace), then module:level (base boot net engine comm coll gpu launcher), "    \
       "separated by commas")                                                                                           \
     X(LOG_FILE, BY_USER, TEXT, "", 0, 0, "file for the log, one per process: %h host, %p process, %r rank")            \
+    X(POOL, BY_USER, TEXT, "", 0, 0,                                                                                   \
+      "options of all pools, name=value separated by commas; they override the program's (ame_pool(3) lists them)")    \
     X(PORT_RANGE, BY_USER, TEXT, "", 0, 0,                                                                             \
       "lower:upper, the ports to listen on for other hosts (also MPIEXEC_PORT_RANGE); empty: any")                     \
     X(SHARED_DIR, BY_USER, TEXT, "", 0, 0, "directory that all hosts of the job share, through which its ranks meet")  \
