@@ -246,8 +246,9 @@ static int probe(int source, int tag, ame_comm *comm, bool wait, bool take, stru
         (void) search_once(search);
     }
     if (search->gone >= 0) {
-        ame__peer_blamed(search->gone);
-        return ame__error_prefix(ame__peer_error(search->gone), "%s", function);
+        code = ame__error_prefix(ame__peer_error(search->gone), "%s", function);
+        if (code != AME_E_NOMEM) ame__peer_blamed(ame__peer_culprit(search->gone));
+        return code;
     }
     struct ame_message *message = search->found;
     if (!message) return AME_OK;

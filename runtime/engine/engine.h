@@ -209,6 +209,8 @@ struct ame__peer {
     int announced;
     int paused_for; /* hub: this rank is not read until rank paused_for has taken what waits for it; -1: is read */
     char *cause;    /* of FAILED */
+    int code;       /* of FAILED: AME_E_PEER_FAILED, or why this side has ended the connection */
+    bool cut_off;   /* FAILED only because the hub is gone, through which it was reached */
     char *host;     /* its name; NULL: not known, or (not on rank 0) the same as here */
 };
 
@@ -224,6 +226,8 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause);
 /* The error of an operation with a peer that is not alive: sets the error text, returns the code. */
 int ame__peer_error(int rank);
 const char *ame__peer_host(int rank);
+/* Whose end it is that `rank` is gone: its own, or that of rank 0, through which it was reached. */
+int ame__peer_culprit(int rank);
 /* A rank of the world that is gone if nobody in `comm` other than this rank could still send; -1 if somebody could. */
 int ame__peers_left(const struct ame_comm *comm);
 /* An operation of the program fails because `rank` is gone: tells the launcher, once. */
@@ -266,7 +270,8 @@ struct ame__engine {
     bool helper_started, helper_stop;
     enum ame__helper_state helper_state;
     pthread_cond_t helper_wake;
-    uint64_t rounds; /* of progress made by calls so far */
+    uint64_t rounds;   /* of progress made by calls so far */
+    int64_t looked_ns; /* when a call has looked at the connections last */
 
     int rank, size;
     char host[64];

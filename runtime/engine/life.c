@@ -173,7 +173,7 @@ static bool all_connected(void *arg)
 {
     struct ame__engine *engine = arg;
     if (ame__now_ns() > engine->boot.deadline) return true;
-    if (engine->rank == 0) return engine->introduced == engine->size - 1;
+    if (engine->rank == 0) return engine->introduced == engine->size - 1 || engine->absent > 0;
     return engine->ready || engine->peers[0].life != AME__ALIVE;
 }
 
@@ -188,13 +188,15 @@ static int check_connected(struct ame__engine *engine)
     (void) ame__var_number(AME__VAR_CONNECT_TIMEOUT, &seconds);
     if (engine->rank != 0) {
         if (engine->ready) return AME_OK;
-        if (engine->peers[0].life != AME__ALIVE)
+        if (engine->peers[0].life != AME__ALIVE) {
+            ame__peer_blamed(0); /* it may have died, and that is the reason then */
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
                              "rank %d on host %s cannot connect to rank 0 on host %s: %s%s", engine->rank, engine->host,
                              engine->peers[0].host, engine->peers[0].cause,
                              engine->net.one_host || !engine->abort_code
                                  ? ""
                                  : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
+        }
         if (engine->hub)
             return ame__fail(AME_E_TIMEOUT,
                              "rank %d on host %s: not all ranks have connected to rank 0 in %g s (AME_CONNECT_TIMEOUT)",
@@ -203,6 +205,14 @@ static int check_connected(struct ame__engine *engine)
                          "rank %d on host %s: no connection to rank 0 on host %s in %g s (AME_CONNECT_TIMEOUT)%s%s",
                          engine->rank, engine->host, engine->peers[0].host ? engine->peers[0].host : "?", seconds,
                          engine->peers[0].cause ? ": " : "", engine->peers[0].cause ? engine->peers[0].cause : "");
+    }
+    for (int rank = 1; engine->absent > 0 && rank < engine->size; rank++) {
+        if (engine->peers[rank].life == AME__ALIVE) continue;
+        ame__peer_blamed(rank);
+        return ame__fail(AME_E_PEER_FAILED,
+                         "rank 0 on host %s: rank %d on host %s has failed before all had connected: %s", engine->host,
+                         rank, ame__peer_host(rank),
+                         engine->peers[rank].cause ? engine->peers[rank].cause : "it has finalized");
     }
     int missing = 0, first = 0;
     for (int rank = engine->size - 1; rank > 0; rank--)

@@ -15,7 +15,10 @@ static void eager_sent(struct ame__out *out, int code, const char *text)
 {
     struct ame_request *request = ame__container_of(out, struct ame_request, out);
     request->out_busy = false;
-    ame__request_done(request, code, text);
+    if (code && code != AME_E_ABORTED && ame__engine.peers[request->peer].life != AME__ALIVE)
+        ame__request_fail_peer(request, request->peer);
+    else
+        ame__request_done(request, code, text);
 }
 
 static struct ame__header header_for(const struct ame_request *request, enum ame__frame_kind kind)

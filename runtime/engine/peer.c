@@ -183,15 +183,18 @@ static void on_dial_failed(struct ame__net *net, int rank, int code, const char 
     if (engine->hub) use_relay(rank);
 }
 
-static void hub_lost(const char *cause)
+/* Rank 0 is to blame for what can be reached through it only. */
+static void hub_lost(int code, const char *cause)
 {
-    char text[300];
     struct ame__engine *engine = &ame__engine;
     engine->hub = NULL;
-    snprintf(text, sizeof text,
-             "it cannot be reached any more, because rank 0, which connects the ranks, is gone (%.200s)", cause);
-    for (int rank = 1; rank < engine->size; rank++)
-        if (rank != engine->rank && engine->peers[rank].path != AME__DIRECT) ame__peer_gone(rank, AME__FAILED, text);
+    for (int rank = 1; rank < engine->size; rank++) {
+        struct ame__peer *peer = &engine->peers[rank];
+        if (rank == engine->rank || peer->path == AME__DIRECT || peer->life != AME__ALIVE) continue;
+        peer->cut_off = true;
+        peer->code = code;
+        ame__peer_gone(rank, AME__FAILED, cause);
+    }
 }
 
 /* Hub: those who were not read because `rank` had too much waiting for it are read again. */
@@ -212,7 +215,7 @@ static void on_closed(struct ame__conn *conn, int code, const char *text)
     struct ame__engine *engine = &ame__engine;
     int rank = conn->peer;
     struct ame__peer *peer = &engine->peers[rank];
-    (void) code;
+    peer->code = code;
     ame__frame_broken(conn);
     if (peer->paused_for >= 0) engine->paused_count--;
     peer->paused_for = -1;
@@ -220,7 +223,7 @@ static void on_closed(struct ame__conn *conn, int code, const char *text)
     peer->path = AME__RELAYED;
     resume_senders(rank);
     bool expected = peer->said_bye;
-    if (conn == engine->hub) hub_lost(text);
+    if (conn == engine->hub) hub_lost(code, text);
     if (!expected) {
         ame__peer_gone(rank, AME__FAILED, text);
         if (engine->rank == 0 && !engine->aborted) ame__notice_failed(rank, text);
@@ -251,14 +254,28 @@ const char *ame__peer_host(int rank)
     return peer->host ? peer->host : ame__engine.host;
 }
 
+int ame__peer_culprit(int rank)
+{
+    return ame__engine.peers[rank].cut_off ? 0 : rank;
+}
+
 int ame__peer_error(int rank)
 {
     const struct ame__peer *peer = &ame__engine.peers[rank];
     if (peer->life == AME__LEFT)
         return ame__fail(AME_E_PEER_LEFT, "rank %d has finalized (ame_finalize) and sends and receives nothing more",
                          rank);
-    return ame__fail(AME_E_PEER_FAILED, "rank %d on host %s has failed: %.300s", rank, ame__peer_host(rank),
-                     peer->cause ? peer->cause : "its connection broke");
+    const char *cause = peer->cause ? peer->cause : "its connection broke";
+    if (peer->code == AME_E_NOMEM) /* here: the other side has not failed */
+        return ame__fail(AME_E_NOMEM, "the connection with rank %d on host %s had to be closed: %.300s",
+                         ame__peer_culprit(rank), ame__peer_host(ame__peer_culprit(rank)), cause);
+    if (peer->cut_off)
+        return ame__fail(
+            AME_E_PEER_FAILED,
+            "rank 0 on host %s has failed: %.300s (rank %d cannot be reached without rank 0, which connects the "
+            "ranks)",
+            ame__peer_host(0), cause, rank);
+    return ame__fail(AME_E_PEER_FAILED, "rank %d on host %s has failed: %.300s", rank, ame__peer_host(rank), cause);
 }
 
 int ame__peers_left(const struct ame_comm *comm)

@@ -16,7 +16,9 @@
 enum {
     TURNS_ALONE = 32, /* of the spin loop before it yields; about 10 us */
     POLL_EVERY = 64,  /* of so many turns of the spin loop one looks at all connections, the others at the hinted one */
-    YIELDS_MOST = 50  /* while another thread waits for the lock */
+    YIELDS_MOST = 50, /* while another thread waits for the lock */
+    LOOK_AFTER_NS = 100000, /* a call looks at the connections first when none has for so long, */
+    LOOKS_MOST = 256        /* so often at most */
 };
 
 static void lock_engine(struct ame__engine *engine)
@@ -32,6 +34,19 @@ static void unlock_engine(struct ame__engine *engine)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* A rank that has died may have left much on its way here, and the first byte sent to it makes the kernel throw away what
+ * has not been read: so what is there is read before a call sends anything, where nobody has looked for a while. */
+static void look_first(struct ame__engine *engine)
+{
+    struct pollfd fds = {.fd = ame__net_fd(&engine->net), .events = POLLIN};
+    char text[AME__ERROR_TEXT_MAX]; /* of this thread's last failure, which is not about this */
+    strcpy(text, ame__error_text());
+    if (engine->net.changed) ame__net_poll(&engine->net);
+    for (int turn = 0; turn < LOOKS_MOST && poll(&fds, 1, 0) > 0; turn++) ame__net_poll(&engine->net);
+    ame__error_adopt(AME_OK, text);
+    engine->looked_ns = ame__now_ns();
+}
+
 int ame__enter(const char *function)
 {
     struct ame__engine *engine = &ame__engine;
@@ -43,6 +58,7 @@ int ame__enter(const char *function)
                              ? "this process is a fork of a rank, in which libame cannot be used; start a new program"
                              : "ame_finalize has been called");
     lock_engine(engine);
+    if (engine->size > 1 && ame__now_ns() - engine->looked_ns > LOOK_AFTER_NS) look_first(engine);
     if (engine->aborted) {
         int code = ame__fail(AME_E_ABORTED, "%s: rank %d has called ame_abort(%d)", function, engine->abort_rank,
                              engine->abort_code);
@@ -102,6 +118,7 @@ void ame__progress(void)
     struct ame__engine *engine = &ame__engine;
     engine->rounds++;
     ame__net_poll(&engine->net);
+    engine->looked_ns = ame__now_ns();
     if (engine->crowded || atomic_load_explicit(&engine->contenders, memory_order_relaxed)) {
         unlock_engine(engine);
         sched_yield();
@@ -172,6 +189,7 @@ static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, 
         if (ready(arg)) break;
     }
     engine->driving = false;
+    engine->looked_ns = ame__now_ns();
     if (engine->followers) pthread_cond_broadcast(&engine->progressed);
     tell_sleepers(engine);
     if (engine->helper_state == AME__PARKED && engine->helper_started) pthread_cond_signal(&engine->helper_wake);
@@ -185,6 +203,8 @@ void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint)
             drive(engine, ready, arg, hint);
             continue;
         }
+        tell_sleepers(
+            engine); /* what this call has begun may be something new to watch, and the driver may be asleep */
         engine->followers++;
         pthread_cond_wait(&engine->progressed, &engine->lock);
         engine->followers--;

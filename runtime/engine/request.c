@@ -77,7 +77,7 @@ void ame__requests_free(void)
 void ame__request_fail_peer(struct ame_request *request, int rank)
 {
     int code = ame__peer_error(rank);
-    if (request->code == AME_OK) request->blame = rank + 1;
+    if (request->code == AME_OK && code != AME_E_NOMEM) request->blame = ame__peer_culprit(rank) + 1;
     ame__request_done(request, code, ame__error_text());
 }
 

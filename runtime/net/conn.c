@@ -74,11 +74,11 @@ void ame__conn_close(struct ame__conn *conn, int code, const char *text)
     uv_poll_stop(&conn->poll);
     ame__list_remove(&conn->link);
     if (was != AME__CONN_OPEN || conn->ending) ame__handshake_strangers(conn->net, -1);
-    fail_queue(conn, code, text);
     if (was == AME__CONN_OPEN)
         conn->net->events->closed(conn, code, text);
     else if (was == AME__CONN_DIALLING || was == AME__CONN_GREETING)
         ame__dial_failed(conn, code, text);
+    fail_queue(conn, code, text); /* the owner knows already who is gone */
     close(conn->fd);
     conn->fd = -1;
     conn->net->changed = true;

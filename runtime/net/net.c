@@ -34,7 +34,9 @@ int ame__net_open(struct ame__net *net, int rank, int size, bool one_host, uint6
         return ame__fail(AME_E_SYSTEM, "libsodium cannot be initialised (no source of random bytes?)");
     if (!one_host) ame__host_identity(net->host);
     int error = uv_loop_init(&net->loop);
-    if (error) return ame__fail(AME_E_SYSTEM, "no event loop: %s", uv_strerror(error));
+    if (error)
+        return ame__fail(error == UV_ENOMEM ? AME_E_NOMEM : AME_E_SYSTEM, "rank %d: no event loop: %s", rank,
+                         uv_strerror(error));
     net->loop_open = true;
     net->spare_fd = size > 1 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
     uv_timer_init(&net->loop, &net->sweeper);
