@@ -58,7 +58,7 @@ bool ame__layout(struct ame__sched *sched, int size, size_t length, const size_t
 /* args.c */
 static inline bool ame__is_root(const struct ame__coll *call)
 {
-    return call->comm->rank == call->root;
+    return ame__coll_is_root(call);
 }
 /* This rank's own buffer: AME_IN_PLACE is for the root only, where the call has one. */
 int ame__check_own(const struct ame__coll *call, const void *own, size_t bytes, const char *argument);

@@ -38,6 +38,7 @@ struct ame__sched {
     int code, blame;
     char *text;
     struct memory *memory;
+    struct ame__staged *staged; /* buffers in device memory; or NULL */
     struct ame_request *handle;
 };
 
@@ -169,12 +170,19 @@ static void destroy(struct ame__sched *sched)
         next = memory->next;
         free(memory);
     }
+    if (sched->staged) (void) ame__coll_unstage(sched->staged, false);
     free(sched->steps);
     free(sched->text);
     free(sched);
 }
 
 static void advance(struct ame__sched *sched);
+
+static void fail(struct ame__sched *sched, int code)
+{
+    sched->code = code;
+    sched->text = strdup(ame__error_text());
+}
 
 static void step_done(struct ame_request *request)
 {
@@ -233,6 +241,11 @@ static void advance(struct ame__sched *sched)
     while (sched->outstanding == 0 && sched->next < sched->count) run_round(sched);
     sched->advancing = false;
     if (sched->outstanding) return;
+    if (sched->staged) {
+        int lost = ame__coll_unstage(sched->staged, !sched->code);
+        sched->staged = NULL;
+        if (lost) fail(sched, lost);
+    }
     struct ame_request *handle = sched->handle;
     int code = sched->code;
     char *text = sched->text;
@@ -255,6 +268,18 @@ static int hint_of(const struct ame__sched *sched)
     return hint;
 }
 
+/* The buffers may be device memory. If its contents cannot be had, the other ranks are told as of any failed step. */
+static void build_staged(struct ame__sched *sched, struct ame__coll call)
+{
+    int code = ame__coll_stage(&call, &sched->staged);
+    if (code && !sched->staged) {
+        sched->no_memory = true;
+        return;
+    }
+    if (code) fail(sched, code);
+    call.build(sched, &call);
+}
+
 static struct ame__sched *create(const struct ame__coll *call)
 {
     struct ame__sched *sched = calloc(1, sizeof *sched);
@@ -265,7 +290,11 @@ static struct ame__sched *create(const struct ame__coll *call)
     sched->tag = tag;
     sched->check = (uint64_t) call->kind | (uint64_t) (uint32_t) call->root << 8 | (uint64_t) call->type << 32 |
                    (uint64_t) call->op << 40;
-    call->build(sched, call);
+    if (__builtin_expect(atomic_load_explicit(&ame__gpu_bound, memory_order_acquire), 0)) {
+        build_staged(sched, *call);
+    } else {
+        call->build(sched, call);
+    }
     if (!sched->no_memory) return sched;
     destroy(sched);
     return NULL;

@@ -73,6 +73,18 @@ struct ame__coll {
     void (*build)(struct ame__sched *sched, const struct ame__coll *call);
 };
 
+static inline bool ame__coll_is_root(const struct ame__coll *call)
+{
+    return call->comm->rank == call->root;
+}
+
+/* stage.c: puts host memory in place of the buffers of `call` that are device memory; *staged NULL: none is. With an error
+ * *staged may be set: then the buffers are in host memory, without their contents. */
+struct ame__staged;
+int ame__coll_stage(struct ame__coll *call, struct ame__staged **staged);
+/* The end: `good`: copies the results to the device. */
+int ame__coll_unstage(struct ame__staged *staged, bool good);
+
 /* Checks, builds and starts a collective call, and waits for it. */
 int ame__coll_run(const struct ame__coll *call);
 /* The non-blocking form. */

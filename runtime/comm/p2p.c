@@ -54,6 +54,28 @@ static int prepare_recv(struct ame_request *request, void *buf, size_t capacity,
     return AME_OK;
 }
 
+/* ---- device memory ------------------------------------------------------------------------------- */
+
+/* Prepares a request whose buffer is device memory; the last step before it is started. */
+static int stage_device(struct ame_request *request, const char *function)
+{
+    struct ame__gpu_stage *stage;
+    unsigned char *host = NULL;
+    size_t whole = ame__engine.eager_limit > ame__gpu_chunk() ? ame__engine.eager_limit : ame__gpu_chunk();
+    int code = request->kind == AME__RECV ? ame__gpu_stage_recv(request->buffer, &stage)
+                                          : ame__gpu_stage_send(request->buffer, request->length, whole, &stage, &host);
+    if (code) return ame__error_prefix(code, "%s", function);
+    request->stage = stage;
+    request->device = !host;
+    if (host) request->buffer = host;
+    return AME_OK;
+}
+
+static inline int stage(struct ame_request *request, const char *function)
+{
+    return ame__gpu_stages(request->buffer) && request->length ? stage_device(request, function) : AME_OK;
+}
+
 /* ---- blocking ------------------------------------------------------------------------------------ */
 
 static int send_blocking(const void *buf, size_t length, int dest, int tag, ame_comm *comm, bool synchronous,
@@ -63,6 +85,7 @@ static int send_blocking(const void *buf, size_t length, int dest, int tag, ame_
     int code = ame__enter(function);
     if (code) return code;
     code = prepare_send(&request, buf, length, dest, tag, "buf", "tag", comm, function);
+    if (!code) code = stage(&request, function);
     if (!code) {
         ame__send_start(&request);
         code = ame__finish(&request, function, NULL);
@@ -88,6 +111,7 @@ int ame_recv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, am
     int code = ame__enter(function);
     if (code) return code;
     code = prepare_recv(&request, buf, capacity, source, tag, "buf", "tag", comm, function);
+    if (!code) code = stage(&request, function);
     if (!code) {
         ame__recv_start(&request);
         code = ame__finish(&request, function, status);
@@ -111,6 +135,8 @@ int ame_sendrecv(const void *sendbuf, size_t sendlength, int dest, int sendtag, 
     if (code) return code;
     code = prepare_recv(&both[1], recvbuf, capacity, source, recvtag, "recvbuf", "recvtag", comm, function);
     if (!code) code = prepare_send(&both[0], sendbuf, sendlength, dest, sendtag, "sendbuf", "sendtag", comm, function);
+    if (!code) code = stage(&both[0], function);
+    if (!code && (code = stage(&both[1], function))) ame__gpu_stage_close(both[0].stage);
     if (!code) {
         ame__recv_start(&both[1]);
         ame__send_start(&both[0]);
@@ -155,6 +181,12 @@ static int check_handle(ame_request **request, const char *function)
     return request ? AME_OK : ame__fail(AME_E_ARG, "%s: argument 'request' is NULL", function);
 }
 
+static int out_of_requests(const struct ame_request *checked)
+{
+    ame__gpu_stage_close(checked->stage);
+    return AME_E_NOMEM;
+}
+
 static int send_nonblocking(const void *buf, size_t length, int dest, int tag, ame_comm *comm, bool synchronous,
                             ame_request **handle, const char *function)
 {
@@ -163,7 +195,8 @@ static int send_nonblocking(const void *buf, size_t length, int dest, int tag, a
     if (code) return code;
     code = check_handle(handle, function);
     if (!code) code = prepare_send(&checked, buf, length, dest, tag, "buf", "tag", comm, function);
-    if (!code && !(request = ame__request_create())) code = AME_E_NOMEM;
+    if (!code) code = stage(&checked, function);
+    if (!code && !(request = ame__request_create())) code = out_of_requests(&checked);
     if (!code) {
         *request = checked;
         request->magic = AME__REQUEST_MAGIC;
@@ -192,7 +225,8 @@ int ame_irecv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, a
     if (code) return code;
     code = check_handle(handle, function);
     if (!code) code = prepare_recv(&checked, buf, capacity, source, tag, "buf", "tag", comm, function);
-    if (!code && !(request = ame__request_create())) code = AME_E_NOMEM;
+    if (!code) code = stage(&checked, function);
+    if (!code && !(request = ame__request_create())) code = out_of_requests(&checked);
     if (!code) {
         *request = checked;
         request->magic = AME__REQUEST_MAGIC;
@@ -346,6 +380,7 @@ int ame_mrecv(void *buf, size_t capacity, ame_message **message, ame_status *sta
     int code = ame__enter(function);
     if (code) return code;
     code = prepare_mrecv(&request, buf, capacity, message, function);
+    if (!code) code = stage(&request, function);
     if (!code) {
         start_mrecv(&request, *message);
         *message = AME_MESSAGE_NULL;
@@ -363,7 +398,8 @@ int ame_imrecv(void *buf, size_t capacity, ame_message **message, ame_request **
     if (code) return code;
     code = check_handle(handle, function);
     if (!code) code = prepare_mrecv(&checked, buf, capacity, message, function);
-    if (!code && !(request = ame__request_create())) code = AME_E_NOMEM;
+    if (!code) code = stage(&checked, function);
+    if (!code && !(request = ame__request_create())) code = out_of_requests(&checked);
     if (!code) {
         *request = checked;
         request->magic = AME__REQUEST_MAGIC;

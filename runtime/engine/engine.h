@@ -33,6 +33,7 @@
 
 #include "base/list.h"
 #include "boot/boot.h"
+#include "gpu/stage.h"
 #include "net/net.h"
 
 enum {
@@ -84,8 +85,10 @@ struct ame_request {
     int tag;        /* or AME_ANY_TAG */
     uint64_t check; /* collective: what this rank thinks it is doing */
     unsigned char *buffer;
-    size_t length;  /* to send, or room */
-    uint64_t stamp; /* order among the posted receives of a context */
+    size_t length;                /* to send, or room */
+    struct ame__gpu_stage *stage; /* the message comes from or goes to device memory; else NULL */
+    bool device;                  /* `buffer` is device memory (a short send's is a copy in host memory) */
+    uint64_t stamp;               /* order among the posted receives of a context */
 
     int source, got_tag; /* the message that was received: rank in the world */
     size_t got_length;

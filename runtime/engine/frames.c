@@ -82,6 +82,19 @@ static struct ame_message *new_message(struct ame__conn *conn, enum ame__message
     return message;
 }
 
+/* The payload goes into `request`, from byte request->moved on. */
+static void receive_into(struct ame__conn *conn, struct ame_request *request)
+{
+    size_t length = (size_t) conn->header.length;
+    unsigned char *sink = request->buffer + request->moved;
+    int code = request->stage && length ? ame__gpu_stage_sink(request->stage, length, &sink) : AME_OK;
+    if (code) {
+        ame__request_done(request, code, ame__error_text()); /* its bytes are dropped */
+        return;
+    }
+    set_target(conn, INTO_RECEIVE, request, sink, length);
+}
+
 static void begin_eager(struct ame__conn *conn, struct ame__context *context)
 {
     const struct ame__header *header = &conn->header;
@@ -92,7 +105,8 @@ static void begin_eager(struct ame__conn *conn, struct ame__context *context)
         ame__give_credit(header->src, (size_t) header->length);
         if (!fits) return;
         request->phase = AME__MOVING;
-        set_target(conn, INTO_RECEIVE, request, request->buffer, (size_t) header->length);
+        request->moved = 0;
+        receive_into(conn, request);
         return;
     }
     peer->stored += header->length + AME__MESSAGE_COST;
@@ -127,14 +141,19 @@ static void begin_data(struct ame__conn *conn)
         broken_protocol(conn, "bytes that were not asked for");
         return;
     }
-    set_target(conn, INTO_RECEIVE, request, request->buffer + request->moved, (size_t) header->length);
+    receive_into(conn, request);
 }
 
 static void end_receive(struct ame__conn *conn, struct ame_request *request)
 {
+    bool last = conn->header.kind == AME__FRAME_EAGER || request->moved + conn->header.length == request->accepted;
+    int code = AME_OK;
+    if (request->stage && conn->header.length) {
+        code = ame__gpu_stage_store(request->stage, request->moved, (size_t) conn->header.length);
+        if (!code && last) code = ame__gpu_stage_finish(request->stage);
+    }
     request->moved += conn->header.length;
-    if (conn->header.kind == AME__FRAME_EAGER || request->moved == request->accepted)
-        ame__request_done(request, AME_OK, NULL);
+    if (last || code) ame__request_done(request, code, code ? ame__error_text() : NULL);
 }
 
 static void end_message(struct ame_message *message, uint64_t context_id)

@@ -88,6 +88,17 @@ void ame__send_held(int rank)
     }
 }
 
+/* From a request of this rank to another one of it. */
+static void copy_local(struct ame_request *receive, const struct ame_request *send)
+{
+    int code = AME_OK;
+    if (receive->stage || send->stage)
+        code = ame__gpu_move(receive->buffer, send->buffer, send->length);
+    else if (send->length)
+        memcpy(receive->buffer, send->buffer, send->length);
+    ame__request_done(receive, code, code ? ame__error_text() : NULL);
+}
+
 /* A message from this rank to itself. */
 static void send_local(struct ame_request *request)
 {
@@ -95,10 +106,8 @@ static void send_local(struct ame_request *request)
     struct ame_request *receive = ame__match_posted(request->context, engine->rank, request->tag);
     bool copy = !receive && !request->synchronous && request->length <= engine->eager_limit;
     if (receive) {
-        if (ame__recv_accepts(receive, engine->rank, request->tag, request->check, request->length)) {
-            if (request->length) memcpy(receive->buffer, request->buffer, request->length);
-            ame__request_done(receive, AME_OK, NULL);
-        }
+        if (ame__recv_accepts(receive, engine->rank, request->tag, request->check, request->length))
+            copy_local(receive, request);
         ame__request_done(request, AME_OK, NULL);
         return;
     }
@@ -165,6 +174,18 @@ enum pump { PUMP_QUEUED, PUMP_MORE, PUMP_ENDED };
 
 static void send_chunks(struct ame_request *request);
 
+/* The bytes of the next DATA frame; NULL: they cannot be had from the device, and the request has ended. */
+static const unsigned char *next_part(struct ame_request *request, size_t length)
+{
+    if (!request->device) return request->buffer + request->moved;
+    const unsigned char *part = NULL;
+    int code = ame__gpu_stage_part(request->stage, request->moved, length, request->accepted, &part);
+    if (!code) return part;
+    ame__peer_control(request->peer, AME__FRAME_GONE, 0, request->other, 0);
+    ame__request_done(request, code, ame__error_text());
+    return NULL;
+}
+
 static void chunk_sent(struct ame__out *out, int code, const char *text)
 {
     struct ame_request *request = ame__container_of(out, struct ame_request, out);
@@ -188,13 +209,14 @@ static void chunk_sent(struct ame__out *out, int code, const char *text)
 static void send_chunks(struct ame_request *request)
 {
     for (int chunk = 0;; chunk++) {
-        size_t left = request->accepted - request->moved;
+        size_t left = request->accepted - request->moved, most = request->device ? ame__gpu_chunk() : AME__PAYLOAD_MAX;
         int pump = PUMP_QUEUED;
         struct ame__header header = header_for(request, AME__FRAME_DATA);
-        header.length = left < AME__PAYLOAD_MAX ? left : AME__PAYLOAD_MAX;
+        header.length = left < most ? left : most;
         header.id = request->other;
         header.other = request->moved;
-        request->out.payload = request->buffer + request->moved;
+        request->out.payload = next_part(request, header.length);
+        if (!request->out.payload) return;
         request->out.length = header.length;
         request->out.done = chunk_sent;
         request->out_busy = true;
@@ -278,8 +300,12 @@ static void take_eager(struct ame_request *request, struct ame_message *message)
         return;
     }
     if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
-        if (message->length) memcpy(request->buffer, message->data, message->length);
-        ame__request_done(request, AME_OK, NULL);
+        int code = AME_OK;
+        if (request->stage)
+            code = ame__gpu_move(request->buffer, message->data, message->length);
+        else if (message->length)
+            memcpy(request->buffer, message->data, message->length);
+        ame__request_done(request, code, code ? ame__error_text() : NULL);
     }
     ame__message_drop(message);
 }
@@ -312,8 +338,7 @@ static void take_local(struct ame_request *request, struct ame_message *message)
 {
     struct ame_request *send = message->local;
     if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
-        if (message->length) memcpy(request->buffer, send->buffer, message->length);
-        ame__request_done(request, AME_OK, NULL);
+        copy_local(request, send);
     }
     ame__message_drop(message);
 }

@@ -58,6 +58,10 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
         request->text = text ? strdup(text) : NULL;
     }
     if (request->out_busy) return; /* its buffer is still being sent from; comes back here when that ends */
+    if (__builtin_expect(request->stage != NULL, 0)) {
+        ame__gpu_stage_close(request->stage);
+        request->stage = NULL;
+    }
     request->phase = AME__DONE;
     if (request->kind != AME__COLL) request->comm->active--;
     ame__engine.net.enough = true; /* the program may now post the receive for what comes next */

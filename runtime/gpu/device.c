@@ -389,7 +389,7 @@ int ame__gpu_leave(ame__cu_result result, const char *function, const char *form
         if (code == AME_E_GPU_LOST && !atomic_load(&gpu.lost)) {
             snprintf(gpu.lost_text, sizeof gpu.lost_text, "%s", ame__error_text());
             atomic_store_explicit(&gpu.lost, true, memory_order_release);
-            ame__log(gpu, ERROR, "%s", gpu.lost_text);
+            ame__log(gpu, WARN, "%s", gpu.lost_text);
         }
         pthread_mutex_unlock(&gpu.lock);
     }

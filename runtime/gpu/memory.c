@@ -1,9 +1,52 @@
 /* memory.c - memory of the device and pinned memory of the host, and copies between them. */
 #include "device.h"
 
+#include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/error.h"
+
+/* What ame_gpu_malloc gave, so that a pointer is still known when the driver says nothing any more (AME_E_GPU_LOST). */
+struct piece {
+    struct piece *next;
+    uintptr_t address;
+    size_t bytes;
+};
+static struct piece *pieces; /* file scope as the device is; under the lock */
+static pthread_mutex_t pieces_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static bool is_known(const void *pointer)
+{
+    uintptr_t at = (uintptr_t) pointer;
+    bool known = false;
+    pthread_mutex_lock(&pieces_lock);
+    for (const struct piece *piece = pieces; piece && !known; piece = piece->next)
+        known = at >= piece->address && at - piece->address < piece->bytes;
+    pthread_mutex_unlock(&pieces_lock);
+    return known;
+}
+
+static void remember(struct piece *piece, ame__cu_pointer address, size_t bytes)
+{
+    piece->address = (uintptr_t) address;
+    piece->bytes = bytes;
+    pthread_mutex_lock(&pieces_lock);
+    piece->next = pieces;
+    pieces = piece;
+    pthread_mutex_unlock(&pieces_lock);
+}
+
+static void forget(const void *memory)
+{
+    pthread_mutex_lock(&pieces_lock);
+    struct piece **link = &pieces;
+    while (*link && (*link)->address != (uintptr_t) memory) link = &(*link)->next;
+    struct piece *piece = *link;
+    if (piece) *link = piece->next;
+    pthread_mutex_unlock(&pieces_lock);
+    free(piece);
+}
 
 static int missing(const char *function, const char *argument)
 {
@@ -18,8 +61,14 @@ int ame_gpu_malloc(size_t bytes, void **memory)
     if (!memory) return missing(function, "memory");
     int code = ame__gpu_enter(function, &cuda);
     if (code) return code;
-    code = ame__gpu_leave(bytes ? cuda->memory_alloc(&address, bytes) : AME__CU_SUCCESS, function,
+    struct piece *piece = calloc(1, sizeof *piece);
+    code = ame__gpu_leave(bytes && piece ? cuda->memory_alloc(&address, bytes) : AME__CU_SUCCESS, function,
                           "device memory of %zu bytes", bytes);
+    if (!code && !piece) code = ame__fail(AME_E_NOMEM, "%s: out of memory", function);
+    if (code || !bytes)
+        free(piece);
+    else
+        remember(piece, address, bytes);
     if (!code) *memory = (void *) (uintptr_t) address; /* NOLINT(performance-no-int-to-ptr) */
     return code;
 }
@@ -31,7 +80,9 @@ int ame_gpu_free(void *memory)
     if (!memory) return AME_OK;
     int code = ame__gpu_enter(function, &cuda);
     if (code) return code;
-    return ame__gpu_leave(cuda->memory_free((ame__cu_pointer) (uintptr_t) memory), function, "freeing device memory");
+    code = ame__gpu_leave(cuda->memory_free((ame__cu_pointer) (uintptr_t) memory), function, "freeing device memory");
+    if (!code) forget(memory);
+    return code;
 }
 
 int ame_gpu_malloc_host(size_t bytes, void **memory)
@@ -78,6 +129,7 @@ int ame_gpu_is_device(const void *pointer)
     unsigned type = 0, managed = 0, wanted[] = {AME__CU_POINTER_MEMORY_TYPE, AME__CU_POINTER_IS_MANAGED};
     void *values[] = {&type, &managed};
     if (!pointer || !atomic_load_explicit(&ame__gpu_bound, memory_order_acquire)) return 0;
+    if (ame_gpu_lost()) return is_known(pointer);
     if (ame__gpu_enter("ame_gpu_is_device", &cuda)) return 0;
     ame__cu_result result = cuda->pointer_attributes(2, wanted, values, (ame__cu_pointer) (uintptr_t) pointer);
     (void) ame__gpu_leave(AME__CU_SUCCESS, "ame_gpu_is_device", " ");
