@@ -122,6 +122,13 @@ AME_API int ame_finalized(void);
 /* Ends the whole job: all other ranks are told and ended by the launcher; this process exits with `code` (1 when 0 is
  * given). Does not return. Callable at any time, from any thread. */
 AME_API AME_NORETURN void ame_abort(int code);
+/* With `on` 1: the program gets along without ranks that fail from here on, so the launcher is not to end the job then: it
+ * reports the failure, the other ranks go on (calls that wait for the dead rank end with AME_E_PEER_FAILED), and the exit
+ * code of the job is that of the others. With `on` 0: no longer. Calls nest: as many with 0 as with 1. What rank 0 says
+ * counts; on other ranks the call has no effect. The failure of rank 0, which connects the others, always ends the job.
+ * Under launchers other than ameexec it is AME_OK without effect: what they do when a rank fails is their affair (srun: use
+ * --kill-on-bad-exit=0). AME_E_CONFIG if ameexec was told otherwise (--on-failure end). */
+AME_API int ame_tolerate_failures(int on);
 /* "0.1.0" */
 AME_API const char *ame_version(void);
 /* Seconds on a monotonic clock, with nanosecond resolution; only differences have a meaning. Callable at any time. */

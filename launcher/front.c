@@ -15,6 +15,10 @@
  * got an error from that may well exit first. libame says whom it blames before it gives such an error to the program;
  * the verdict on a rank that blames another is held back for a moment (BLAME_MS) until the other one's end is known.
  *
+ * With --on-failure continue, or while the program says that it gets along without ranks that fail
+ * (ame_tolerate_failures), there is no verdict on such a rank: it is reported at once and the others go on. That holds for
+ * ranks other than 0, when all are connected; before that no rank could do without it.
+ *
  * A host daemon that dies without GONE has been killed. Its ranks die with it (PR_SET_PDEATHSIG); what they had started
  * is inherited by the front, which is a subreaper too, and killed here in the same way (ORPHANS). The front itself
  * being killed is seen by the daemon. So no single death leaves anything behind.
@@ -68,6 +72,7 @@ struct rank {
     bool ended;
     int status;
     int blames; /* the rank whose failure it has met, or -1 */
+    bool lost;  /* ended with its host */
     int64_t started_ns, ended_ns;
 };
 
@@ -103,6 +108,8 @@ struct front {
     int suspect; /* its verdict is held back, or -1 */
     int suspect_code;
     char *suspect_message;
+    int survived; /* the first rank whose failure the others survive, if that counts; else -1 */
+    int survived_code;
     uv_prepare_t prepare;
     bool have_verdict, signalled; /* signalled: the verdict came from outside */
     int code;
@@ -213,7 +220,31 @@ static void on_blame_over(uv_timer_t *timer)
     if (front->suspect >= 0) conclude(front, front->suspect_code, SIGTERM, "%s", front->suspect_message);
 }
 
-/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet. */
+/* May the others go on without this rank? A program that has not joined the job needs no other rank. */
+static bool expendable(const struct front *front, int rank)
+{
+    const struct ame__pmi_server *pmi = &front->pmi;
+    if (front->plan->options->on_failure != AME__ON_FAILURE_CONTINUE && !pmi->tolerates) return false;
+    return !pmi->joined || (pmi->connected && rank != 0);
+}
+
+static void check_barrier(struct front *front);
+
+/* A failure after which the others go on. It is told at once; it counts for the exit code of the job unless the program
+ * gets along with it. The rank that is blamed by the first one was before it. */
+static void survive(struct front *front, int rank, int code, const char *message)
+{
+    int first = front->survived;
+    if (!front->pmi.tolerates && (first < 0 || front->ranks[first].blames == rank)) {
+        front->survived = rank;
+        front->survived_code = code;
+    }
+    if (!front->plan->options->quiet)
+        fprintf(stderr, "%sameexec: %s\n", ame__output_mid_line(front->output) ? "\n" : "", message);
+    check_barrier(front);
+}
+
+/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet, or the others go on. */
 static void accuse(struct front *front, int rank, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 static void accuse(struct front *front, int rank, int code, const char *format, ...)
@@ -224,7 +255,9 @@ static void accuse(struct front *front, int rank, int code, const char *format, 
     va_start(args, format);
     if (vasprintf(&message, format, args) < 0) message = NULL;
     va_end(args);
-    if (blames < 0 || blames == rank || front->ranks[blames].ended) {
+    if (expendable(front, rank)) {
+        survive(front, rank, code, message ? message : "out of memory");
+    } else if (blames < 0 || blames == rank || front->ranks[blames].ended) {
         conclude(front, code, SIGTERM, "%s", message ? message : "out of memory");
     } else if (front->suspect < 0) {
         front->suspect = rank;
@@ -242,9 +275,10 @@ static char *rank_name(struct front *front, int rank)
                         (int) front->ranks[rank].pid);
 }
 
-static const char *others(const struct front *front)
+static const char *others(const struct front *front, int rank)
 {
-    return front->plan->size > 1 ? "; the other ranks were ended" : "";
+    if (front->plan->size == 1) return "";
+    return expendable(front, rank) ? "; the other ranks go on" : "; the other ranks were ended";
 }
 
 static void check_drained(struct front *front)
@@ -274,8 +308,9 @@ static void check_barrier(struct front *front)
         if (!front->ranks[rank].ended) continue;
         char *name = rank_name(front, rank);
         bool joined = ame__pmi_server_state(&front->pmi, rank) != AME__PMI_SILENT;
-        conclude(front, 1, SIGTERM, "%s exited with 0 %s; rank %d waits for it%s", name,
-                 joined ? "and left the job" : "before it had joined the job", waiter, others(front));
+        conclude(front, 1, SIGTERM, "%s %s %s; rank %d waits for it; the other ranks were ended", name,
+                 front->ranks[rank].status ? "ended" : "exited with 0",
+                 joined ? "and left the job" : "before it had joined the job", waiter);
         free(name);
         return;
     }
@@ -289,13 +324,14 @@ static void judge_exit(struct front *front, int rank, int status)
         conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
     else if (WIFSIGNALED(status))
         accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s", name, WTERMSIG(status),
-               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front));
+               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front, rank));
     else if (WEXITSTATUS(status))
-        accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status), others(front));
+        accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status),
+               others(front, rank));
     else if (state == AME__PMI_JOINED || state == AME__PMI_WAITING)
-        accuse(front, rank, 1, "%s exited with 0 before it had finalized%s", name, others(front));
+        accuse(front, rank, 1, "%s exited with 0 before it had finalized%s", name, others(front, rank));
     else if (state == AME__PMI_BROKEN)
-        accuse(front, rank, 1, "%s broke the PMI protocol%s", name, others(front));
+        accuse(front, rank, 1, "%s broke the PMI protocol%s", name, others(front, rank));
     else if (front->suspect >= 0 && front->ranks[front->suspect].blames == rank)
         on_blame_over(&front->blame); /* this one has ended as it should */
     else
@@ -359,9 +395,14 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
     case AME__PMI_NO_REPLY: check_barrier(front); break;
     case AME__PMI_ABORT:
         name = rank_name(front, rank);
-        accuse(front, rank, front->pmi.abort_code, "%s aborted the job with code %d", name, front->pmi.abort_code);
+        if (expendable(front, rank)) /* it does not fail, it ends the job */
+            conclude(front, front->pmi.abort_code, SIGTERM, "%s aborted the job with code %d", name,
+                     front->pmi.abort_code);
+        else
+            accuse(front, rank, front->pmi.abort_code, "%s aborted the job with code %d", name, front->pmi.abort_code);
         free(name);
         break;
+    case AME__PMI_NOTED: ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0); break;
     case AME__PMI_BLAME:
         if (front->ranks[rank].blames < 0) front->ranks[rank].blames = front->pmi.blamed;
         ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0);
@@ -468,10 +509,26 @@ static void lose_host(struct host *host, const char *how)
     struct front *front = host->front;
     bool all = front->host_count == 1;
     char *ranks = ranks_of(host);
+    bool goes_on = !all && front->phase == RUNNING;
+    int first = -1;
+    for (int rank = front->plan->size - 1; rank >= 0; rank--) {
+        if (host_of(front, rank) != host || front->ranks[rank].ended) continue;
+        goes_on = goes_on && expendable(front, rank);
+        front->ranks[rank].ended = front->ranks[rank].lost = true;
+        ame__input_rank_closed(&front->input, rank);
+        first = rank;
+    }
     ame__channel_close(&host->channel);
     if (host->remote.pid > 0) kill(host->remote.pid, SIGKILL);
-    conclude(front, 1, SIGTERM, "host %s (%s) was lost: %s%s", host_name(host), ranks, how,
-             all ? "" : "; the other ranks were ended");
+    char *message = ame__xprintf("host %s (%s) was lost: %s%s", host_name(host), ranks, how,
+                                 all       ? ""
+                                 : goes_on ? "; the other ranks go on"
+                                           : "; the other ranks were ended");
+    if (goes_on && first >= 0)
+        survive(front, first, 1, message);
+    else
+        conclude(front, 1, SIGTERM, "%s", message);
+    free(message);
     free(ranks);
     host_gone(host);
 }
@@ -814,7 +871,7 @@ static void print_exits(const struct front *front)
         double seconds = (double) (one->ended_ns - one->started_ns) / 1e9;
         if (!one->pid)
             fprintf(stderr, "%6d %10s %10s  not started\n", rank, "-", "-");
-        else if (!one->ended)
+        else if (!one->ended || one->lost)
             fprintf(stderr, "%6d %10d %10s  unknown\n", rank, (int) one->pid, "-");
         else if (WIFSIGNALED(one->status))
             fprintf(stderr, "%6d %10d %10.3f  signal %d (%s)\n", rank, (int) one->pid, seconds, WTERMSIG(one->status),
@@ -849,6 +906,7 @@ static void init_pmi(struct front *front)
     for (int rank = 0; rank < plan->size; rank++) hosts[rank] = plan->ranks[rank].host;
     bool fits = ame__hosts_mapping(hosts, plan->size, mapping, sizeof mapping);
     ame__pmi_server_init(&front->pmi, plan->size, plan->job_id, fits ? mapping : NULL);
+    front->pmi.intolerant = plan->options->on_failure == AME__ON_FAILURE_END;
     front->pmi.program_of = program_of;
     front->pmi.owner = plan;
     free(hosts);
@@ -877,7 +935,7 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     front->plan = plan;
     front->inherited = inherited;
     front->ranks = ame__xalloc((size_t) plan->size * sizeof *front->ranks);
-    front->suspect = -1;
+    front->suspect = front->survived = -1;
     for (int rank = 0; rank < plan->size; rank++) front->ranks[rank].blames = -1;
     init_pmi(front);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -895,7 +953,7 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     uv_run(&front->loop, UV_RUN_DEFAULT);
     ame__input_restore(&front->input);
     print_verdict(front);
-    int code = front->have_verdict ? front->code : front->stuck ? 1 : 0;
+    int code = front->have_verdict ? front->code : front->survived >= 0 ? front->survived_code : front->stuck ? 1 : 0;
     for_each_host(front, host) if (host->pid > 0) waitpid(host->pid, NULL, 0);
     close_front(front);
     return code;

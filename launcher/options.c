@@ -271,6 +271,24 @@ static int set_grace(struct parser *parser, char **values)
     return parse_seconds(parser, values[0], &parser->options->grace);
 }
 
+static int set_on_failure(struct parser *parser, char **values)
+{
+    if (!strcmp(values[0], "end"))
+        parser->options->on_failure = AME__ON_FAILURE_END;
+    else if (!strcmp(values[0], "continue"))
+        parser->options->on_failure = AME__ON_FAILURE_CONTINUE;
+    else
+        return bad(parser, values[0], "end or continue");
+    return AME_OK;
+}
+
+static int set_continue(struct parser *parser, char **values)
+{
+    (void) values;
+    parser->options->on_failure = AME__ON_FAILURE_CONTINUE;
+    return AME_OK;
+}
+
 static int set_bind(struct parser *parser, char **values)
 {
     static const struct {
@@ -533,6 +551,7 @@ static const struct entry table[] = {
     GROUP("Failures and signals"),
     {"timeout", "SECONDS", 1, set_timeout, "end the job after this time with code 124 (also MPIEXEC_TIMEOUT)"},
     {"grace", "SECONDS", 1, set_grace, "time between SIGTERM and SIGKILL (default 3)"},
+    {"on-failure", "WHAT", 1, set_on_failure, "what the failure of a rank does: end the job (default) or continue"},
     {"print-all-exitcodes", "", 0, set_flag, "print rank, process, end and time of each rank"},
     GROUP("Information"),
     {"v verbose info", "", 0, set_flag, "tell what is done"},
@@ -541,9 +560,10 @@ static const struct entry table[] = {
     {"V version", "", 0, show_version, "print the version"},
     {"h help", "", 0, show_help, "print this"},
     /* Accepted so that existing scripts run. */
-    {"oversubscribe nooversubscribe overcommit use-hwthread-cpus allow-run-as-root disable-auto-cleanup "
-     "disable-hostname-propagation kill-on-bad-exit enable-recovery",
+    {"oversubscribe nooversubscribe overcommit use-hwthread-cpus allow-run-as-root "
+     "disable-hostname-propagation kill-on-bad-exit",
      "", 0, ignore, NULL},
+    {"disable-auto-cleanup enable-recovery", "", 0, set_continue, NULL}, /* Hydra's and Open MPI's names */
     {"mca gmca pmixmca prtemca", "KEY VALUE", 2, ignore_pair, NULL},
     {"bind-to-core bind-to-socket bind-to-none", "", 0, set_bind_named, NULL},
     {"rmk rank-by mpi ranks-per-proc display display-map prefix start-timeout", "X", 1, ignore, NULL},

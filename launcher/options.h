@@ -32,6 +32,8 @@ enum ame__bind { AME__BIND_NONE, AME__BIND_HWTHREAD, AME__BIND_CORE, AME__BIND_N
 enum ame__stdin_mode { AME__STDIN_RANK, AME__STDIN_ALL, AME__STDIN_NONE };
 enum ame__launcher { AME__LAUNCHER_DEFAULT, AME__LAUNCHER_SSH, AME__LAUNCHER_SLURM, AME__LAUNCHER_FORK };
 enum ame__env_policy { AME__ENV_ALL, AME__ENV_NONE, AME__ENV_LIST };
+/* What the failure of a rank does to the others; DEFAULT: as the program says (ame_tolerate_failures), else END. */
+enum ame__on_failure { AME__ON_FAILURE_DEFAULT, AME__ON_FAILURE_END, AME__ON_FAILURE_CONTINUE };
 
 struct ame__options {
     struct ame__app *apps;
@@ -54,6 +56,7 @@ struct ame__options {
     int pty_rank;   /* -1: none */
     double timeout; /* seconds; 0: none */
     double grace;   /* seconds between TERM and KILL */
+    enum ame__on_failure on_failure;
     enum ame__bind bind;
     bool bind_given;
     int cpus_per_rank; /* pe=N; 0: not given */

@@ -126,6 +126,7 @@ static enum ame__pmi_outcome do_init(struct request *request)
     if (!word(request->line, "pmi_version", false, &version) || !is(version, "1"))
         return answer(request, "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=-1");
     request->server->states[request->rank] = AME__PMI_JOINED;
+    request->server->joined = true;
     return answer(request, "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0");
 }
 
@@ -195,6 +196,29 @@ static enum ame__pmi_outcome do_failed(struct request *request)
     return AME__PMI_BLAME;
 }
 
+/* Likewise: all ranks are connected with rank 0, so that the job can do without some of the others. No reply. */
+static enum ame__pmi_outcome do_connected(struct request *request)
+{
+    if (request->rank != 0) return AME__PMI_CONTINUE;
+    request->server->connected = true;
+    return AME__PMI_NOTED;
+}
+
+/* Likewise: from now on rank 0 does, or does not, get along without ranks that fail. Counted. */
+static enum ame__pmi_outcome do_tolerate(struct request *request)
+{
+    struct ame__pmi_server *server = request->server;
+    struct span on;
+    if (request->rank != 0 || !word(request->line, "on", false, &on))
+        return answer(request, "cmd=ame_tolerate_result rc=-1");
+    if (server->intolerant) return answer(request, "cmd=ame_tolerate_result rc=0 agreed=0");
+    if (is(on, "1"))
+        server->tolerates++;
+    else if (server->tolerates)
+        server->tolerates--;
+    return answer(request, "cmd=ame_tolerate_result rc=0 agreed=1");
+}
+
 static enum ame__pmi_outcome do_unknown(struct request *request, struct span command)
 {
     char text[AME__PMI_REPLY_MAX];
@@ -221,6 +245,8 @@ enum ame__pmi_outcome ame__pmi_server_handle(struct ame__pmi_server *server, int
     if (is(command, "barrier_in")) return do_barrier(&request);
     if (is(command, "abort")) return do_abort(&request);
     if (is(command, "ame_failed")) return do_failed(&request);
+    if (is(command, "ame_connected")) return do_connected(&request);
+    if (is(command, "ame_tolerate")) return do_tolerate(&request);
     if (is(command, "get_maxes")) {
         snprintf(text, sizeof text, "cmd=maxes kvsname_max=256 keylen_max=%d vallen_max=%d", AME__PMI_KEY_MAX,
                  AME__PMI_VALUE_MAX);

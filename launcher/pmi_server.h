@@ -17,6 +17,7 @@ enum ame__pmi_outcome {
     AME__PMI_REPLY,    /* to this rank */
     AME__PMI_RELEASE,  /* to every rank: the barrier is complete */
     AME__PMI_ABORT,    /* the rank wants the job to end with `abort_code` */
+    AME__PMI_NOTED,    /* no reply; the state of the server has changed */
     AME__PMI_BLAME,    /* no reply; an operation of the rank failed because rank `blamed` has failed */
     AME__PMI_DROP,     /* not a request: close the connection */
 };
@@ -26,6 +27,10 @@ struct ame__pmi_server {
     char name[128];
     unsigned char *states; /* enum ame__pmi_state, by rank */
     int waiting;
+    bool joined;     /* some rank has spoken PMI */
+    bool connected;  /* libame says: all ranks are connected */
+    int tolerates;   /* libame of rank 0 says so often that the failure of other ranks is its own affair */
+    bool intolerant; /* the user wants every failure to end the job */
     int abort_code, blamed;
     int (*program_of)(const void *owner, int rank); /* for get_appnum; NULL: all 0 */
     const void *owner;

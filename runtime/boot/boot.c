@@ -168,6 +168,12 @@ void ame__boot_blame(struct ame__boot *boot, int failed)
     if (boot->way && boot->way->blame) boot->way->blame(boot, failed);
 }
 
+int ame__boot_tolerate(struct ame__boot *boot, bool on, bool *agreed)
+{
+    *agreed = true;
+    return boot->way && boot->way->tolerate ? boot->way->tolerate(boot, on, agreed) : AME_OK;
+}
+
 void ame__boot_abort(struct ame__boot *boot, int code)
 {
     if (boot->way && boot->way->abort) boot->way->abort(boot, code);

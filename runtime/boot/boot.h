@@ -2,8 +2,8 @@
  *
  * The ways of being started are tried in the order of ame__boot_ways, or the one that AME_BOOT names; the first whose
  * probe says yes is taken, and each says why it was or was not chosen. A way that was chosen and then fails is an error; nothing falls back silently to a
- * job of one rank. Only the thread that runs ame_init or ame_finalize calls this layer (ame__boot_blame: with the
- * engine's lock; ame__boot_abort: any thread).
+ * job of one rank. Only the thread that runs ame_init or ame_finalize calls this layer (ame__boot_blame and
+ * ame__boot_tolerate: with the engine's lock; ame__boot_abort: any thread).
  *
  * Life: ame__boot_open -> put* -> fence -> get* -> (ame__boot_release: done with the exchange) -> ame__boot_close.
  */
@@ -51,6 +51,9 @@ struct ame__boot_way {
     /* Tells the launcher that an operation of this rank fails because rank `failed` has, so that it can name the first.
      */
     void (*blame)(struct ame__boot *boot, int failed);
+    /* Asks the launcher, `on`, to let the job go on when another rank fails, or no longer. Counted. *agreed becomes false
+     * if it was told otherwise. */
+    int (*tolerate)(struct ame__boot *boot, bool on, bool *agreed);
     /* Asks the launcher to end the job; returns if it cannot. */
     void (*abort)(struct ame__boot *boot, int code);
 };
@@ -65,6 +68,8 @@ void ame__boot_connected(struct ame__boot *boot);
 void ame__boot_release(struct ame__boot *boot, bool leaving);
 void ame__boot_close(struct ame__boot *boot);
 void ame__boot_blame(struct ame__boot *boot, int failed);
+/* AME_OK without effect under a launcher that cannot be asked. */
+int ame__boot_tolerate(struct ame__boot *boot, bool on, bool *agreed);
 void ame__boot_abort(struct ame__boot *boot, int code);
 
 /* The first variable that says "there are N > 1 ranks", as "NAME=value" in `text`; false if none does. */

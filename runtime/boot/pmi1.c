@@ -210,6 +210,28 @@ static int get(struct ame__boot *boot, const char *key, char value[AME__BOOT_VAL
     return code;
 }
 
+/* What follows are extensions that only ameexec knows; the connection of any other launcher has been released. */
+enum { PATIENCE_NS = 2000000000 }; /* for an answer of ameexec */
+
+/* Rank 0: if ranks fail from here on, the others need not. */
+static void connected(struct ame__boot *boot)
+{
+    static const char line[] = "cmd=ame_connected\n";
+    if (boot->fd >= 0 && boot->rank == 0) (void) ame__pmi_send(boot, line, sizeof line - 1);
+}
+
+static int tolerate(struct ame__boot *boot, bool on, bool *agreed)
+{
+    char reply[LINE_MAX_BYTES + 1], number[20];
+    if (boot->fd < 0) return AME_OK;
+    int64_t deadline = boot->deadline;
+    boot->deadline = ame__now_ns() + PATIENCE_NS;
+    int code = request(boot, "ame_tolerate_result", reply, "cmd=ame_tolerate on=%d\n", on);
+    boot->deadline = deadline;
+    if (!code) *agreed = value_of(reply, "agreed", number, sizeof number) && !strcmp(number, "1");
+    return code;
+}
+
 static void release(struct ame__boot *boot, bool leaving)
 {
     char reply[LINE_MAX_BYTES + 1];
@@ -226,7 +248,6 @@ static void blame(struct ame__boot *boot, int failed)
 {
     char line[64];
     int length = snprintf(line, sizeof line, "cmd=ame_failed rank=%d\n", failed);
-    /* An extension that only ameexec knows; the connection of any other launcher has been released. */
     if (boot->fd >= 0) (void) ame__pmi_send(boot, line, (size_t) length);
 }
 
@@ -245,6 +266,8 @@ const struct ame__boot_way ame__boot_pmi1 = {
     .put = put,
     .fence = fence,
     .get = get,
+    .connected = connected,
     .release = release,
     .blame = blame,
+    .tolerate = tolerate,
     .abort = abort_job};

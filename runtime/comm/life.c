@@ -77,6 +77,22 @@ void ame_abort(int code)
     ame__engine_abort(code);
 }
 
+int ame_tolerate_failures(int on)
+{
+    static const char function[] = "ame_tolerate_failures";
+    bool agreed = true;
+    int code = ame__enter(function);
+    if (code) return code;
+    if (ame__engine.rank == 0) code = ame__boot_tolerate(&ame__engine.boot, on != 0, &agreed);
+    ame__leave();
+    if (code) return ame__error_prefix(code, function);
+    if (!agreed)
+        return ame__fail(AME_E_CONFIG,
+                         "%s: ameexec was started with --on-failure end, so the failure of any rank ends the job",
+                         function);
+    return AME_OK;
+}
+
 const char *ame_version(void)
 {
     return AME__VERSION;
