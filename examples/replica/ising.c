@@ -38,7 +38,9 @@ ame_replica_kind ising_kind(uint32_t length)
                               .result_size = sizeof(struct ising_result),
                               .start = start,
                               .run = run,
-                              KINDS_IMAGE(ising).kernel = "ising_kernel",
+                              .image = ising_image,
+                              .image_size = ising_image_size,
+                              .kernel = "ising_kernel",
                               .lanes = 1,
                               .threads = 256};
 }

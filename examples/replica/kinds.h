@@ -9,14 +9,9 @@ struct butane_result;
 struct ising;
 struct mueller;
 
-/* Kernels for GPUs are there if the build had nvcc: NAME_image and its size, from NAME.cu. */
-#ifdef HAVE_KERNELS
+/* Kernels for GPUs: what the build has made of NAME.cu. */
 extern const unsigned char butane_image[], ising_image[], mueller_image[];
 extern const size_t butane_image_size, ising_image_size, mueller_image_size;
-#define KINDS_IMAGE(name) .image = name##_image, .image_size = name##_image_size,
-#else
-#define KINDS_IMAGE(name)
-#endif
 
 /* ---- butane (butane.h): an umbrella window with so many walkers ---- */
 
