@@ -15,6 +15,7 @@
 
 #include "base/vars.h"
 #include "engine/engine.h"
+#include "gpu/device.h"
 
 enum { CHECK_BYTES = 64 << 10, CHECK_TURNS = 20 };
 
@@ -66,6 +67,34 @@ static void print_addresses(void)
         printf("  %s\n", ame_last_error());
     else if (first)
         printf("  Listens for other hosts on a port from %d to %d.\n", first, last);
+}
+
+/* From the driver's lists: no context is made. */
+static void print_gpus(void)
+{
+    static struct ame__gpu_listed list[AME__GPU_DEVICES_MAX];
+    char why[AME__GPU_WHY_MAX];
+    struct ame__gpu_wish wish;
+    printf("\nGPUs (AME_GPU=%s):\n", ame__var_text(AME__VAR_GPU));
+    if (ame__gpu_wish(&wish)) {
+        printf("  %s\n", ame_last_error());
+        return;
+    }
+    int count = ame__gpu_list(list, why);
+    for (int i = 0; i < count; i++) {
+        const ame_gpu_device *device = &list[i].device;
+        printf("  %d %s, %s, PCI %s, NUMA node %d, sm_%d, %d multiprocessors, %.1f GiB%s\n", i, device->name,
+               device->uuid, device->pci, device->numa, device->architecture, device->multiprocessors,
+               (double) device->memory / (1 << 30), list[i].prohibited ? ", permits no contexts" : "");
+    }
+    int chosen =
+        count && wish.kind != AME__GPU_OFF ? ame__gpu_choose(&wish, list, count, ame__gpu_local_rank(), why) : -1;
+    if (chosen >= 0)
+        printf("  This process would use device %d, unless ame_gpu_bind gives it another one.\n", chosen);
+    else
+        printf("  This process %s: %s.\n",
+               ame__gpu_required(&wish) ? "cannot use one, but has to" : "would use the CPU",
+               wish.kind == AME__GPU_OFF ? "AME_GPU=off" : why);
 }
 
 static void tell_unknown(const char *name, const char *nearest, void *arg)
@@ -282,16 +311,17 @@ static int check(void)
 
 static void usage(FILE *file)
 {
-    fprintf(file,
-            "usage: ame-info [--check | --version | --help]\n"
-            "\n"
-            "Without an option: version, how this process was started and why, addresses, and every variable with\n"
-            "value, default and meaning.\n"
-            "\n"
-            "  -c, --check    as a job (ameexec -np 4 ame-info --check): each rank says hello, and every pair of\n"
-            "                 ranks exchanges messages\n"
-            "  -V, --version  the version\n"
-            "  -h, --help     this text\n");
+    fprintf(
+        file,
+        "usage: ame-info [--check | --version | --help]\n"
+        "\n"
+        "Without an option: version, how this process was started and why, addresses, GPUs, and every variable with\n"
+        "value, default and meaning.\n"
+        "\n"
+        "  -c, --check    as a job (ameexec -np 4 ame-info --check): each rank says hello, and every pair of\n"
+        "                 ranks exchanges messages\n"
+        "  -V, --version  the version\n"
+        "  -h, --help     this text\n");
 }
 
 int main(int argc, char **argv)
@@ -319,6 +349,7 @@ int main(int argc, char **argv)
     print_version();
     print_ways();
     print_addresses();
+    print_gpus();
     print_variables();
     return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "base/vars.h"
 #include "bytes.h"
+#include "gpus.h"
 
 extern char **environ;
 
@@ -178,6 +179,7 @@ char **ame__environ_rank(const struct ame__work *work, int i, const struct ame__
     }
     if (!ame__environ_get(env, "PYTHONUNBUFFERED")) ame__environ_set(&env, &room, "PYTHONUNBUFFERED", "1");
     set_threads(work, cpus, &env, &room);
+    ame__gpus_set(work, i, &env, &room);
     return env;
 }
 

@@ -311,6 +311,11 @@ static int set_bind(struct parser *parser, char **values)
     return bad(parser, values[0], "one of none, hwthread, core, core:N, numa, socket");
 }
 
+static int set_gpus(struct parser *parser, char **values)
+{
+    return parse_int(parser, values[0], 1, 256, &parser->options->gpus_per_rank);
+}
+
 static int set_bind_named(struct parser *parser, char **values)
 {
     const char *kind = strrchr(parser->name, '-') + 1;
@@ -544,6 +549,8 @@ static const struct entry table[] = {
     GROUP("Placement"),
     {"bind-to", "WHAT", 1, set_bind, "none (default), hwthread, core, core:N, numa or socket"},
     {"map-by", "HOW", 1, set_map, "slot (default), node (one on each host in turn), ppr:N:node; :pe=N cores"},
+    {"gpus-per-rank gpus-per-proc gpus-per-task", "K", 1, set_gpus,
+     "each rank sees K GPUs of its host (CUDA_VISIBLE_DEVICES)"},
     {"launcher", "HOW", 1, set_launcher, "how other hosts are reached: ssh, rsh, slurm, fork (all ranks here)"},
     {"launcher-exec", "PATH", 1, set_launcher_exec, "the program that reaches them, in place of ssh"},
     {"iface", "NAMES", 1, set_interface, "the network interface that ranks use (AME_IFACE)"},

@@ -61,6 +61,7 @@ struct ame__options {
     bool bind_given;
     int cpus_per_rank; /* pe=N; 0: not given */
     bool report_bindings;
+    int gpus_per_rank; /* 0: not given */
     bool verbose, quiet, dry_run, print_exits;
     void **kept; /* memory that the programs' arguments point into (-configfile) */
     size_t kept_count;

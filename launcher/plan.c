@@ -367,6 +367,14 @@ void ame__plan_finish(struct ame__plan *plan)
 
 /* ---- the part of a host -------------------------------------------------------------------------- */
 
+/* Is the variable set by an option, not only handed on? */
+static bool is_given(const struct ame__settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        if (settings->items[i].value && !strcmp(settings->items[i].name, name)) return true;
+    return false;
+}
+
 void ame__plan_work(const struct ame__plan *plan, int host, const char *address, int port, struct ame__work *work)
 {
     const struct ame__options *options = plan->options;
@@ -378,6 +386,10 @@ void ame__plan_work(const struct ame__plan *plan, int host, const char *address,
     work->units = units ? units : 1;
     work->grace_ms = (uint64_t) (options->grace * 1000);
     work->report_bindings = options->report_bindings;
+    work->gpus_per_rank = options->gpus_per_rank;
+    work->gpus_named = is_given(&options->env, "CUDA_VISIBLE_DEVICES");
+    for (size_t i = 0; i < options->app_count; i++)
+        work->gpus_named |= is_given(&options->apps[i].env, "CUDA_VISIBLE_DEVICES");
     work->directory = plan->hosts.items[host].here ? NULL : plan->directory;
     work->job_id = (char *) plan->job_id;
     work->authkey = (char *) plan->authkey;

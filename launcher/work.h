@@ -42,6 +42,8 @@ struct ame__work {
     int bind, units;          /* enum ame__bind */
     uint64_t grace_ms, files; /* files: limit of open files for ranks */
     bool report_bindings;
+    int gpus_per_rank; /* 0: all see all */
+    bool gpus_named;   /* the user has given CUDA_VISIBLE_DEVICES for this job */
 };
 
 void ame__work_encode(const struct ame__work *work, struct ame__bytes *bytes);

@@ -7,6 +7,8 @@
  */
 #include <ame_gpu.h>
 
+#include <unistd.h>
+
 #include "../job/check.h"
 
 static void check_ordinal(const char *list, const ame_gpu_device *device, int usable)
@@ -21,11 +23,29 @@ static void check_ordinal(const char *list, const ame_gpu_device *device, int us
     CHECK_SAY(strcspn(list, ",") == strlen(mine) && !strncmp(list, mine, strlen(mine)), "it has %s", mine);
 }
 
+/* The mock driver has written down on which devices this process has made contexts. */
+static void check_contexts(const char *path, const ame_gpu_device *device, int usable)
+{
+    char line[100] = "", expected[100];
+    int lines = 0;
+    FILE *file = fopen(path, "r");
+    CHECK(file);
+    snprintf(expected, sizeof expected, "context %d %s\n", device->ordinal, device->uuid);
+    for (char next[100]; fgets(next, sizeof next, file); lines++) strcpy(line, next);
+    fclose(file);
+    unlink(path);
+    CHECK_EQUAL(lines, usable);
+    if (usable) CHECK_SAY(!strcmp(line, expected), "%s", line);
+}
+
 int main(int argc, char **argv)
 {
+    char trace[] = "/tmp/ame-bind-XXXXXX";
     ame_gpu_device device = {.ordinal = -1};
     int expected = AME_OK, most = 0;
     check_begin();
+    close(mkstemp(trace));
+    setenv("MOCKCUDA_TRACE", trace, 1);
     int works = argc > 1 && (!strcmp(argv[1], "all") || check_rank > 0);
     for (int i = 2; i < argc; i++)
         if (!strncmp(argv[i], "refuse=", 7)) expected = AME_E_GPU;
@@ -52,6 +72,7 @@ int main(int argc, char **argv)
         CHECK_OK(ame_gpu_get(&again));
         CHECK(again.ordinal == device.ordinal && again.sharing == device.sharing);
     }
+    check_contexts(trace, &device, usable);
     ame_gpu_close();
     return check_end();
 }

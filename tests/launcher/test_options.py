@@ -154,6 +154,37 @@ def test_threads(ameexec):
     assert found["OMP_NUM_THREADS"] == found["MKL_NUM_THREADS"] == "3"
 
 
+def gpus(ameexec, ranks, per_rank, devices, *more):
+    """CUDA_VISIBLE_DEVICES of each rank."""
+    env = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    if devices is not None:
+        env["CUDA_VISIBLE_DEVICES"] = devices
+    job = ameexec.run("-n", ranks, "--gpus-per-rank", per_rank, *more, *SHELL,
+                      "echo $AME_RANK=${CUDA_VISIBLE_DEVICES-unset} $OMPI_COMM_WORLD_LOCAL_RANK$MV2_COMM_WORLD_LOCAL_RANK", env=env)
+    lines = sorted(job.out.splitlines())
+    assert [line.split()[1] for line in lines] == [f"{rank}{rank}" for rank in range(ranks)]
+    return [line.split()[0].split("=")[1] for line in lines]
+
+
+def test_gpus_per_rank(ameexec):
+    uuids = "GPU-1234-aa,MIG-77/1/0,GPU-9"
+    assert gpus(ameexec, 4, 1, "3,1,0,2") == ["3", "1", "0", "2"]
+    assert gpus(ameexec, 3, 1, uuids) == uuids.split(",")
+    assert gpus(ameexec, 2, 2, "4,5,6,7") == ["4,5", "6,7"]
+    assert gpus(ameexec, 3, 2, "4,5,6") == ["4,5", "6,4", "5,6"]
+    assert gpus(ameexec, 5, 1, "0,1,2,3") == ["0", "1", "2", "3", "0"]  # rank 4 beside rank 0, which often only coordinates
+    assert gpus(ameexec, 2, 9, "6,7") == ["6,7", "6,7"]
+    assert gpus(ameexec, 2, 1, "2,-1,3") == ["2", "2"]  # the driver's own rule: -1 ends the list
+    assert gpus(ameexec, 2, 1, "") == ["", ""]
+    assert gpus(ameexec, 1, 1, "NoDevFiles") == ["NoDevFiles"]
+    assert gpus(ameexec, 2, 1, "0,1", "-x", "CUDA_VISIBLE_DEVICES=5,6") == ["5", "6"]
+    if not any(name[6:].isdigit() for name in os.listdir("/dev") if name.startswith("nvidia")):
+        assert gpus(ameexec, 2, 1, None) == ["unset", "unset"]
+    found = variables(ameexec.run("-n", 1, "env"))
+    assert "OMPI_COMM_WORLD_LOCAL_RANK" not in found and "MV2_COMM_WORLD_LOCAL_RANK" not in found
+    assert ameexec.run("--gpus-per-rank", 0, "true").code != 0
+
+
 def test_stale_variables_are_gone(ameexec):
     stale = {"PMI_PORT": "1", "PMIX_RANK": "1", "OMPI_COMM_WORLD_RANK": "1", "HYDI_CONTROL_FD": "7", "AME_RANK": "7",
              "OMPI_MCA_ess_base_vpid": "1"}

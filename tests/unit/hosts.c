@@ -167,7 +167,9 @@ static void make_work(struct ame__work *work)
                                .units = 2,
                                .grace_ms = 3000,
                                .files = UINT64_MAX,
-                               .report_bindings = true};
+                               .report_bindings = true,
+                               .gpus_per_rank = 3,
+                               .gpus_named = true};
 }
 
 static void work_survives_the_channel(void **state)
