@@ -117,6 +117,8 @@ char **ame__environ_base(const struct ame__options *options)
         copy_matching(&env, &room, at, length);
         at += length;
     }
+    /* Whatever is handed on: a rank that did not hear of this would not encrypt. */
+    if (options->env_policy != AME__ENV_ALL) copy_matching(&env, &room, "AME_ENCRYPT", strlen("AME_ENCRYPT"));
     apply(&env, &room, &options->env);
     return env;
 }

@@ -28,6 +28,28 @@ static bool valid(const char *text, size_t length)
     return true;
 }
 
+/* Where the index has the host of this name and user, or has room for it. */
+static size_t *find(const struct ame__hosts *hosts, const struct ame__host *host)
+{
+    size_t hash = 5381;
+    for (const char *at = host->name; *at; at++) hash = 33 * hash + (unsigned char) *at;
+    size_t *place = &hosts->index[hash & (hosts->index_size - 1)];
+    while (*place) {
+        const struct ame__host *old = &hosts->items[*place - 1];
+        if (same(old->name, host->name) && same(old->user, host->user)) break;
+        if (++place == hosts->index + hosts->index_size) place = hosts->index;
+    }
+    return place;
+}
+
+static void grow_index(struct ame__hosts *hosts)
+{
+    hosts->index_size = hosts->index_size ? 2 * hosts->index_size : 16;
+    free(hosts->index);
+    hosts->index = ame__xalloc(hosts->index_size * sizeof *hosts->index);
+    for (size_t i = 0; i < hosts->count; i++) *find(hosts, &hosts->items[i]) = i + 1;
+}
+
 int ame__hosts_add(struct ame__hosts *hosts, const char *name, size_t length, int slots)
 {
     const char *at = memchr(name, '@', length);
@@ -46,9 +68,10 @@ int ame__hosts_add(struct ame__hosts *hosts, const char *name, size_t length, in
     struct ame__host item = {.name = ame__xprintf("%.*s", (int) host_length, host),
                              .user = at ? ame__xprintf("%.*s", (int) user, name) : NULL,
                              .slots = slots};
-    for (size_t i = hosts->count; i-- > 0;) { /* mostly the last one */
-        struct ame__host *old = &hosts->items[i];
-        if (!same(old->name, item.name) || !same(old->user, item.user)) continue;
+    if (2 * hosts->count >= hosts->index_size) grow_index(hosts);
+    size_t *place = find(hosts, &item);
+    if (*place) {
+        struct ame__host *old = &hosts->items[*place - 1];
         old->slots = old->slots + slots > AME__SLOTS_MAX ? AME__SLOTS_MAX : old->slots + slots;
         free(item.name);
         free(item.user);
@@ -61,6 +84,7 @@ int ame__hosts_add(struct ame__hosts *hosts, const char *name, size_t length, in
     }
     hosts->items = ame__xrealloc(hosts->items, (hosts->count + 1) * sizeof *hosts->items);
     hosts->items[hosts->count++] = item;
+    *place = hosts->count;
     return AME_OK;
 }
 
@@ -71,6 +95,7 @@ void ame__hosts_finish(struct ame__hosts *hosts)
         free(hosts->items[i].user);
     }
     free(hosts->items);
+    free(hosts->index);
     memset(hosts, 0, sizeof *hosts);
 }
 

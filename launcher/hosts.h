@@ -16,6 +16,8 @@ struct ame__host {
 struct ame__hosts {
     struct ame__host *items;
     size_t count;
+    size_t *index; /* hash table of positions, plus 1; 0: free */
+    size_t index_size;
 };
 
 enum ame__map { AME__MAP_SLOT, AME__MAP_NODE };

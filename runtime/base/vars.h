@@ -27,6 +27,9 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "messages up to this length are sent at once; longer ones wait for the receive to be posted")                    \
     X(EAGER_WINDOW, BY_USER, BYTES, "0", 0, 1 << 30,                                                                   \
       "bytes one rank may send ahead to another that does not receive; 0: by number of ranks")                         \
+    X(ENCRYPT, BY_USER, TEXT, "0", 0, 0,                                                                               \
+      "1: encrypt and authenticate all messages between hosts; 2 or all: also those of one host; the same in all "     \
+      "ranks")                                                                                                         \
     X(FINALIZE_TIMEOUT, BY_USER, SECONDS, "10", 0.1, 1e6,                                                              \
       "how long ame_finalize waits for a rank that does not answer; rank 0 waits for all others as long as they run")  \
     X(GPU, BY_USER, TEXT, "auto", 0, 0,                                                                                \

@@ -193,7 +193,7 @@ static int check_connected(struct ame__engine *engine)
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
                              "rank %d on host %s cannot connect to rank 0 on host %s: %s%s", engine->rank, engine->host,
                              engine->peers[0].host, engine->peers[0].cause,
-                             engine->net.one_host || !engine->abort_code
+                             engine->net.one_host || !engine->abort_code || engine->abort_code == AME_E_CONFIG
                                  ? ""
                                  : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");
         }

@@ -7,6 +7,10 @@
  * part of a header ever stays behind. A payload that is longer than what the stage held is read into place, with a
  * small read-ahead behind it in the same system call. After a long payload the next header is read together with
  * payload that goes where the payload of an equal header would go; if another header comes it is moved to the stage.
+ *
+ * A connection that is sealed (conn->crypt, see crypt.h) does neither: what leaves is sealed on the way to the kernel, so a
+ * frame is done when it is sealed and at most one record of it waits beside the queue; what arrives is opened unit by unit
+ * and consumed like what was read into the stage.
  */
 #include "net.h"
 
@@ -53,7 +57,10 @@ struct ame__conn *ame__conn_create(struct ame__net *net, int fd, enum ame__conn_
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct ame__conn *conn = handle->data;
+    ame__crypt_destroy(conn->crypt);
+    sodium_memzero(conn->secret, sizeof conn->secret);
+    free(conn);
 }
 
 static void fail_queue(struct ame__conn *conn, int code, const char *text)
@@ -96,9 +103,14 @@ void ame__conn_watch(struct ame__conn *conn, int events)
     conn->net->changed = true;
 }
 
+static bool has_pending(const struct ame__conn *conn)
+{
+    return conn->crypt && conn->crypt->pending;
+}
+
 static void watch_open(struct ame__conn *conn)
 {
-    bool writing = !ame__list_empty(&conn->queue) && !conn->send_broken;
+    bool writing = (!ame__list_empty(&conn->queue) || has_pending(conn)) && !conn->send_broken;
     ame__conn_watch(conn, (conn->paused ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
 }
 
@@ -135,8 +147,73 @@ static int parts_of(const struct ame__out *out, struct iovec *parts)
     return count;
 }
 
+/* The reading side will find out what happened, after it has read what the other side had sent before. */
+static void break_sending(struct ame__conn *conn, int error)
+{
+    conn->send_broken = true;
+    if (error != EPIPE && error != ECONNRESET) shutdown(conn->fd, SHUT_WR); /* EFAULT, ENOMEM: it would not */
+    ame__log(net, DEBUG, "send to rank %d failed: %s", conn->peer, ame__errno_name(error));
+}
+
+/* Sends sealed bytes; returns how many the kernel took. */
+static size_t send_bytes(struct ame__conn *conn, const unsigned char *bytes, size_t length)
+{
+    for (;;) {
+        ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) return (size_t) n;
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN && errno != ENOBUFS) break_sending(conn, errno);
+        return 0;
+    }
+}
+
+/* Sends what is sealed already. True: nothing is left of it. */
+static bool send_pending(struct ame__conn *conn)
+{
+    struct ame__crypt *crypt = conn->crypt;
+    if (!crypt->pending) return true;
+    if (conn->send_broken) return false;
+    crypt->pending_sent +=
+        send_bytes(conn, crypt->pending + crypt->pending_sent, crypt->pending_length - crypt->pending_sent);
+    if (crypt->pending_sent < crypt->pending_length) return false;
+    free(crypt->pending);
+    crypt->pending = NULL;
+    return true;
+}
+
+/* Sends the parts sealed, as many records as the kernel takes, and keeps what is left of the last one. Returns how many
+ * bytes of the parts are no longer needed. */
+static ssize_t send_sealed(struct ame__conn *conn, struct iovec *parts, int count)
+{
+    struct ame__crypt *crypt = conn->crypt;
+    struct ame__crypt_room *room = conn->net->room;
+    size_t taken = 0, length;
+    while (count && send_pending(conn) && !conn->send_broken) {
+        size_t step = ame__crypt_seal(crypt, parts, count, room->plain, room->sealed, &length);
+        taken += step;
+        for (; count && step >= parts->iov_len; parts++, count--) step -= parts->iov_len;
+        if (count) {
+            parts->iov_base = (unsigned char *) parts->iov_base + step;
+            parts->iov_len -= step;
+        }
+        size_t sent = send_bytes(conn, room->sealed, length);
+        if (sent == length || conn->send_broken) continue;
+        crypt->pending = malloc(length - sent);
+        if (!crypt->pending) { /* the other side could not open anything that comes later */
+            break_sending(conn, ENOMEM);
+            break;
+        }
+        memcpy(crypt->pending, room->sealed + sent, length - sent);
+        crypt->pending_length = length - sent;
+        crypt->pending_sent = 0;
+    }
+    if (crypt->pending) watch_open(conn);
+    return (ssize_t) taken;
+}
+
 static ssize_t send_parts(struct ame__conn *conn, struct iovec *parts, int count)
 {
+    if (__builtin_expect(conn->crypt != NULL, 0)) return send_sealed(conn, parts, count);
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t) count};
     unsigned char joined[SHORT_FRAME];
     bool join = count == 2 && parts[0].iov_len + parts[1].iov_len <= sizeof joined;
@@ -150,10 +227,7 @@ static ssize_t send_parts(struct ame__conn *conn, struct iovec *parts, int count
         if (n >= 0) return n;
         if (errno == EINTR) continue;
         if (errno == EAGAIN || errno == ENOBUFS) return 0;
-        /* The reading side will find out what happened, after it has read what the other side had sent before. */
-        conn->send_broken = true;
-        if (errno != EPIPE && errno != ECONNRESET) shutdown(conn->fd, SHUT_WR); /* EFAULT, ENOMEM: it would not */
-        ame__log(net, DEBUG, "send to rank %d failed: %s", conn->peer, ame__errno_name(errno));
+        break_sending(conn, errno);
         return 0;
     }
 }
@@ -161,6 +235,7 @@ static ssize_t send_parts(struct ame__conn *conn, struct iovec *parts, int count
 void ame__conn_flush(struct ame__conn *conn)
 {
     if (conn->state != AME__CONN_OPEN) return;
+    if (has_pending(conn)) send_pending(conn);
     while (!ame__list_empty(&conn->queue) && !conn->send_broken) {
         struct iovec parts[2 * FRAMES_PER_SENDMSG];
         int count = 0;
@@ -373,10 +448,65 @@ static bool read_guessing(struct ame__conn *conn, bool *more)
     return true;
 }
 
+/* room->arrived[0..total-1] has arrived sealed. Opens each unit that is complete,
+ * hands its data on, and keeps the rest. */
+static void open_sealed(struct ame__conn *conn, size_t total)
+{
+    struct ame__crypt *crypt = conn->crypt;
+    struct ame__crypt_room *room = conn->net->room;
+    size_t used = 0, length;
+    long unit = 0;
+    while (conn->state == AME__CONN_OPEN &&
+           (unit = ame__crypt_open(crypt, room->arrived + used, total - used, conn->net->stage, &length)) > 0) {
+        used += (size_t) unit;
+        consume(conn, conn->net->stage, length); /* may seal answers, in the rest of the room */
+    }
+    if (conn->state != AME__CONN_OPEN) return;
+    if (unit < 0) {
+        char text[300];
+        snprintf(
+            text, sizeof text,
+            "what arrived from rank %d at %s is not what it sent: the bytes were changed, left out or added on the way "
+            "(noticed by AME_ENCRYPT)",
+            conn->peer, conn->address);
+        ame__log(net, ERROR, "%s", text);
+        ame__conn_close(conn, AME_E_AUTH, text);
+        return;
+    }
+    if (used == total) return;
+    crypt->rest = malloc(total - used);
+    if (!crypt->rest) {
+        ame__conn_close(conn, AME_E_NOMEM, "out of memory for what arrives sealed");
+        return;
+    }
+    crypt->rest_length = total - used;
+    memcpy(crypt->rest, room->arrived + used, crypt->rest_length);
+}
+
+static bool read_sealed(struct ame__conn *conn)
+{
+    struct ame__crypt *crypt = conn->crypt;
+    unsigned char *arrived = conn->net->room->arrived;
+    size_t before = crypt->rest ? crypt->rest_length : 0;
+    ssize_t n = recv(conn->fd, arrived + before, AME__STAGE_SIZE, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+    if (n <= 0) {
+        end_of_stream(conn, n);
+        return false;
+    }
+    if (conn->ending) conn->deadline = ame__now_ns() + (int64_t) AME__END_SECONDS * 1000000000;
+    if (before) memcpy(arrived, crypt->rest, before);
+    free(crypt->rest);
+    crypt->rest = NULL;
+    open_sealed(conn, before + (size_t) n);
+    return n == AME__STAGE_SIZE;
+}
+
 /* One read. Returns whether there may be more. */
 static bool read_once(struct ame__conn *conn)
 {
     bool more;
+    if (__builtin_expect(conn->crypt != NULL, 0)) return read_sealed(conn);
     if (conn->large && !conn->in_payload && conn->partial_length == 0 && read_guessing(conn, &more)) return more;
     struct iovec parts[2];
     int count = 0;

@@ -63,7 +63,7 @@ static void note_failure(struct ame__dial *dial, int code, const char *text)
 {
     size_t length = strlen(dial->causes);
     snprintf(dial->causes + length, sizeof dial->causes - length, "%s%s", length ? "; " : "", text);
-    bool telling = code == AME_E_VERSION || code == AME_E_AUTH;
+    bool telling = code == AME_E_VERSION || code == AME_E_AUTH || code == AME_E_CONFIG;
     if (!dial->code || dial->code == AME_E_TIMEOUT || telling) dial->code = code;
 }
 

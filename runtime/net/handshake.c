@@ -4,6 +4,11 @@
  * Everything is read in exactly the size that is expected next, so no byte of a frame is touched before the proof. A
  * proof is BLAKE2b keyed with the job key over a word for the role, the HELLO and the ANSWER without its own proof
  * field.
+ *
+ * Encryption: a dialler says what AME_ENCRYPT is and whether it sees another host; the acceptor refuses where its own value
+ * is another one, and else says whether the connection is sealed. Both are under the proofs, so nobody in between can talk
+ * them out of it. The keys, one for each direction, are BLAKE2b keyed with the job key over the same bytes and over the
+ * secret that both have from the other's nonce, which is then a public key of X25519.
  */
 #include "net.h"
 
@@ -29,6 +34,36 @@ static void make_proof(const struct ame__conn *conn, const char *role, unsigned 
     crypto_generichash_final(&state, proof, AME__PROOF_SIZE);
 }
 
+/* The nonce of this side, which is a public key where encryption may be wanted. */
+static void make_nonce(struct ame__conn *conn, unsigned char nonce[AME__NONCE_SIZE])
+{
+    randombytes_buf(nonce, AME__NONCE_SIZE);
+    if (!conn->net->encrypt) return;
+    randombytes_buf(conn->secret, sizeof conn->secret);
+    crypto_scalarmult_base(nonce, conn->secret);
+}
+
+/* From now on what is sent is sealed; `nonce` is the other side's. False: no memory, or the nonce is no public key. */
+static bool begin_sealing(struct ame__conn *conn, bool dialler, const unsigned char nonce[AME__NONCE_SIZE])
+{
+    enum { KEY = crypto_secretstream_xchacha20poly1305_KEYBYTES };
+    static const char context[] = "AME encryption";
+    unsigned char keys[2 * KEY], shared[crypto_scalarmult_BYTES];
+    crypto_generichash_state state;
+    bool good = crypto_scalarmult(shared, conn->secret, nonce) == 0;
+    crypto_generichash_init(&state, conn->net->key, AME__KEY_SIZE, sizeof keys);
+    crypto_generichash_update(&state, (const unsigned char *) context, strlen(context));
+    crypto_generichash_update(&state, conn->hello, AME__HELLO_SIZE);
+    crypto_generichash_update(&state, conn->answer, ANSWER_WITHOUT_PROOF);
+    crypto_generichash_update(&state, shared, sizeof shared);
+    crypto_generichash_final(&state, keys, sizeof keys);
+    if (good) conn->crypt = ame__crypt_create(dialler ? keys : keys + KEY, dialler ? keys + KEY : keys);
+    sodium_memzero(&state, sizeof state);
+    sodium_memzero(keys, sizeof keys);
+    sodium_memzero(shared, sizeof shared);
+    return conn->crypt != NULL;
+}
+
 /* A handshake message is smaller than any socket buffer, so what does not go out at once never will. */
 static bool send_all(struct ame__conn *conn, const unsigned char *bytes, size_t length)
 {
@@ -48,12 +83,14 @@ static void drop(struct ame__conn *conn, int code, const char *cause)
 
 static void become_open(struct ame__conn *conn)
 {
+    sodium_memzero(conn->secret, sizeof conn->secret);
     conn->state = AME__CONN_OPEN;
     conn->partial_length = 0;
     ame__handshake_strangers(conn->net, -1);
     ame__dial_won(conn);
     ame__conn_watch(conn, UV_READABLE);
-    ame__log(net, DEBUG, "connection with rank %d at %s is open", conn->peer, conn->address);
+    ame__log(net, DEBUG, "connection with rank %d at %s is open%s", conn->peer, conn->address,
+             conn->crypt ? ", encrypted" : "");
     conn->net->events->opened(conn);
 }
 
@@ -69,13 +106,21 @@ static void greet(struct ame__conn *conn)
                                .size = (uint32_t) conn->net->size,
                                .from = (uint32_t) conn->net->rank,
                                .to = (uint32_t) conn->peer,
-                               .window = conn->net->window};
-    randombytes_buf(hello.nonce, sizeof hello.nonce);
+                               .window = (uint32_t) conn->net->window,
+                               .encrypt = conn->net->encrypt | (conn->remote ? AME__ENCRYPT_REMOTE : 0)};
+    make_nonce(conn, hello.nonce);
     ame__hello_encode(conn->hello, &hello);
     conn->state = AME__CONN_GREETING;
     conn->deadline = ame__dial_deadline(conn);
     ame__conn_watch(conn, UV_READABLE);
     send_all(conn, conn->hello, AME__HELLO_SIZE);
+}
+
+/* Shall the connection be sealed, seen from the acceptor? */
+static bool must_seal(const struct ame__conn *conn, const struct ame__hello *hello)
+{
+    return conn->net->encrypt == AME__ENCRYPT_ALL ||
+           (conn->net->encrypt && (conn->remote || hello->encrypt & AME__ENCRYPT_REMOTE));
 }
 
 static void take_hello(struct ame__conn *conn)
@@ -89,11 +134,14 @@ static void take_hello(struct ame__conn *conn)
     }
     if (hello.version != AME__PROTOCOL_VERSION)
         answer.refusal = AME__REFUSE_VERSION;
+    else if ((hello.encrypt & ~AME__ENCRYPT_REMOTE) != conn->net->encrypt)
+        answer.refusal = AME__REFUSE_ENCRYPT;
     else
         answer.refusal = conn->net->events->welcome(conn->net, &hello);
     if (answer.refusal == AME__REFUSE_NONE) {
-        answer.window = conn->net->window;
-        randombytes_buf(answer.nonce, sizeof answer.nonce);
+        answer.window = (uint32_t) conn->net->window;
+        answer.encrypt = must_seal(conn, &hello);
+        make_nonce(conn, answer.nonce);
         ame__answer_encode(conn->answer, &answer);
         make_proof(conn, "AME acceptor", answer.proof);
     }
@@ -117,17 +165,35 @@ static void take_answer(struct ame__conn *conn)
     if (!ame__answer_decode(conn->answer, &answer)) {
         drop(conn, AME_E_PROTOCOL, "something else than a rank of this job listens there");
     } else if (answer.refusal != AME__REFUSE_NONE) {
-        snprintf(text, sizeof text, "refused: %s (protocol version here %u, there %u)",
-                 ame__refusal_text(answer.refusal), AME__PROTOCOL_VERSION, answer.version);
-        drop(conn, answer.refusal == AME__REFUSE_VERSION ? AME_E_VERSION : AME_E_CONNECT, text);
+        static const char *const modes[] = {"0", "1", "2 (all)"};
+        if (answer.refusal == AME__REFUSE_ENCRYPT)
+            snprintf(text, sizeof text, "refused: %s (here AME_ENCRYPT=%s)", ame__refusal_text(answer.refusal),
+                     modes[conn->net->encrypt]);
+        else
+            snprintf(text, sizeof text, "refused: %s (protocol version here %u, there %u)",
+                     ame__refusal_text(answer.refusal), AME__PROTOCOL_VERSION, answer.version);
+        drop(conn,
+             answer.refusal == AME__REFUSE_VERSION   ? AME_E_VERSION
+             : answer.refusal == AME__REFUSE_ENCRYPT ? AME_E_CONFIG
+                                                     : AME_E_CONNECT,
+             text);
     } else {
         make_proof(conn, "AME acceptor", proof);
         if (sodium_memcmp(proof, answer.proof, sizeof proof)) {
             drop(conn, AME_E_AUTH, "what listens there does not know the key of this job");
             return;
         }
+        bool wanted = conn->net->encrypt == AME__ENCRYPT_ALL || (conn->net->encrypt && conn->remote);
+        if ((wanted && !answer.encrypt) || (answer.encrypt && !conn->net->encrypt)) {
+            drop(conn, AME_E_AUTH, "it does not encrypt as AME_ENCRYPT asks for here");
+            return;
+        }
         make_proof(conn, "AME dialler", proof);
         conn->window = answer.window;
+        if (answer.encrypt && !begin_sealing(conn, true, answer.nonce)) {
+            drop(conn, AME_E_AUTH, "no keys for the encryption can be made with it");
+            return;
+        }
         if (send_all(conn, proof, sizeof proof)) become_open(conn);
     }
 }
@@ -136,12 +202,16 @@ static void take_confirm(struct ame__conn *conn)
 {
     unsigned char proof[AME__PROOF_SIZE];
     struct ame__hello hello;
+    struct ame__answer answer;
     make_proof(conn, "AME dialler", proof);
     if (sodium_memcmp(proof, conn->partial, sizeof proof)) {
         drop(conn, AME_E_AUTH, "does not know the key of this job");
     } else if (!ame__hello_decode(conn->hello, &hello) ||
                conn->net->events->welcome(conn->net, &hello) != AME__REFUSE_NONE) {
         drop(conn, AME_E_CONNECT, "this connection exists already"); /* another one was faster */
+    } else if (!ame__answer_decode(conn->answer, &answer) ||
+               (answer.encrypt && !begin_sealing(conn, false, hello.nonce))) {
+        drop(conn, AME_E_AUTH, "no keys for the encryption can be made with it");
     } else {
         become_open(conn);
     }

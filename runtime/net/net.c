@@ -32,6 +32,8 @@ int ame__net_open(struct ame__net *net, int rank, int size, bool one_host, uint6
     ame__list_init(&net->dials);
     if (sodium_init() < 0)
         return ame__fail(AME_E_SYSTEM, "libsodium cannot be initialised (no source of random bytes?)");
+    int code = ame__encrypt_mode(&net->encrypt);
+    if (code) return code;
     if (!one_host) ame__host_identity(net->host);
     int error = uv_loop_init(&net->loop);
     if (error)
@@ -45,7 +47,9 @@ int ame__net_open(struct ame__net *net, int rank, int size, bool one_host, uint6
     net->watcher.data = net;
     if (!one_host) ame__watch_hosts(net);
     net->stage = malloc(AME__STAGE_SIZE);
-    return net->stage ? AME_OK : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
+    if (net->encrypt) net->room = malloc(sizeof *net->room);
+    return net->stage && (net->room || !net->encrypt) ? AME_OK
+                                                      : ame__fail(AME_E_NOMEM, "out of memory for the receive buffer");
 }
 
 static void stop_listening(struct ame__net *net)
@@ -71,6 +75,8 @@ void ame__net_close(struct ame__net *net)
     if (uv_loop_close(&net->loop)) ame__log(net, ERROR, "the event loop still has handles; please report this");
     net->loop_open = false;
     free(net->stage);
+    if (net->room) sodium_memzero(net->room, sizeof *net->room);
+    free(net->room);
     sodium_memzero(net->key, sizeof net->key);
 }
 

@@ -25,6 +25,7 @@
 #include "wire/frame.h"
 
 #include "addr.h"
+#include "crypt.h"
 
 enum {
     AME__STRANGERS_MAX = 256,    /* connections that have not proved the key yet, at the same time */
@@ -83,6 +84,12 @@ struct ame__net_events {
     void (*drained)(struct ame__conn *conn);
 };
 
+/* What all connections of a net share while they seal and open. */
+struct ame__crypt_room {
+    unsigned char plain[AME__BODY_MAX], sealed[AME__SEALED_MAX]; /* of what is sent */
+    unsigned char arrived[AME__UNIT_MAX + AME__STAGE_SIZE];      /* what was left of before, and a read */
+};
+
 struct ame__conn {
     struct ame__net *net;
     struct ame__list link; /* in net->conns */
@@ -113,6 +120,8 @@ struct ame__conn {
     size_t partial_length; /* of a handshake message or header */
     unsigned char partial[AME__ANSWER_SIZE];
     unsigned char hello[AME__HELLO_SIZE], answer[AME__ANSWER_SIZE]; /* the bytes of the handshake, for the proofs */
+    unsigned char secret[crypto_scalarmult_SCALARBYTES];            /* of this side's nonce, during the handshake */
+    struct ame__crypt *crypt;                                       /* NULL: what is sent is not sealed */
 
     /* The engine's: what the frame that is arriving belongs to. */
     int target_kind;
@@ -125,6 +134,7 @@ struct ame__net {
     int rank, size;
     uint64_t window; /* granted to every other side */
     unsigned char key[AME__KEY_SIZE];
+    enum ame__encrypt encrypt;
     const struct ame__net_events *events;
     struct ame__list conns;
     int strangers;
@@ -141,6 +151,7 @@ struct ame__net {
     int listener_count, listen_code; /* why there are none */
     char offer[AME__ADDRESSES_MAX];  /* where this rank listens */
     unsigned char *stage;
+    struct ame__crypt_room *room; /* for sealing and opening; NULL: not needed */
     bool enough; /* set by the owner while frames are handled: what follows can wait, there is something to tell */
 };
 

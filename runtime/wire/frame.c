@@ -11,7 +11,8 @@ void ame__hello_encode(unsigned char bytes[AME__HELLO_SIZE], const struct ame__h
     ame__put32(bytes + 12, hello->size);
     ame__put32(bytes + 16, hello->from);
     ame__put32(bytes + 20, hello->to);
-    ame__put64(bytes + 24, hello->window);
+    ame__put32(bytes + 24, hello->window);
+    ame__put32(bytes + 28, hello->encrypt);
     memcpy(bytes + 32, hello->nonce, AME__NONCE_SIZE);
 }
 
@@ -22,7 +23,8 @@ bool ame__hello_decode(const unsigned char bytes[AME__HELLO_SIZE], struct ame__h
     hello->size = ame__get32(bytes + 12);
     hello->from = ame__get32(bytes + 16);
     hello->to = ame__get32(bytes + 20);
-    hello->window = ame__get64(bytes + 24);
+    hello->window = ame__get32(bytes + 24);
+    hello->encrypt = ame__get32(bytes + 28);
     memcpy(hello->nonce, bytes + 32, AME__NONCE_SIZE);
     return true;
 }
@@ -32,7 +34,8 @@ void ame__answer_encode(unsigned char bytes[AME__ANSWER_SIZE], const struct ame_
     memcpy(bytes, magic, sizeof magic);
     ame__put32(bytes + 8, answer->version);
     ame__put32(bytes + 12, answer->refusal);
-    ame__put64(bytes + 16, answer->window);
+    ame__put32(bytes + 16, answer->window);
+    ame__put32(bytes + 20, answer->encrypt);
     memcpy(bytes + 24, answer->nonce, AME__NONCE_SIZE);
     memcpy(bytes + 24 + AME__NONCE_SIZE, answer->proof, AME__PROOF_SIZE);
 }
@@ -42,7 +45,8 @@ bool ame__answer_decode(const unsigned char bytes[AME__ANSWER_SIZE], struct ame_
     if (memcmp(bytes, magic, sizeof magic)) return false;
     answer->version = ame__get32(bytes + 8);
     answer->refusal = ame__get32(bytes + 12);
-    answer->window = ame__get64(bytes + 16);
+    answer->window = ame__get32(bytes + 16);
+    answer->encrypt = ame__get32(bytes + 20);
     memcpy(answer->nonce, bytes + 24, AME__NONCE_SIZE);
     memcpy(answer->proof, bytes + 24 + AME__NONCE_SIZE, AME__PROOF_SIZE);
     return true;
@@ -54,6 +58,7 @@ const char *ame__refusal_text(uint32_t refusal)
     case AME__REFUSE_NONE: return "not refused";
     case AME__REFUSE_VERSION: return "it speaks another version of the protocol";
     case AME__REFUSE_RANK: return "it is another rank, or a job of another size";
+    case AME__REFUSE_ENCRYPT: return "AME_ENCRYPT has another value there; it must be the same in all ranks";
     case AME__REFUSE_BUSY: return "it has that connection already";
     default: return "for a reason unknown here";
     }

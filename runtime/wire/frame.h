@@ -3,14 +3,18 @@
  * A connection begins with a handshake of fixed-size messages, in which both sides prove that they know the key of the
  * job:
  *
- *     dialler  -> acceptor   HELLO    magic, protocol version, who dials whom, nonce D, window granted
- *     acceptor -> dialler    ANSWER   magic, protocol version, nonce A, window granted, proof(acceptor, HELLO, ANSWER)
+ *     dialler  -> acceptor   HELLO    magic, protocol version, who dials whom, window granted, encryption, nonce D
+ *     acceptor -> dialler    ANSWER   magic, protocol version, window granted, encryption, nonce A,
+ *                                     proof(acceptor, HELLO, ANSWER)
  *     dialler  -> acceptor   CONFIRM  proof(dialler, HELLO, ANSWER)
  *
  * A proof is a keyed BLAKE2b over a role word and all bytes of both messages before it, so it is bound to the job (its
  * key), both ranks, the direction and both nonces; none can be replayed. An acceptor that cannot go on answers REFUSE,
  * whose layout never changes, so that every version can read why. Nothing else is parsed before the proof of the other
  * side has been seen.
+ *
+ * Where encryption is wanted (AME_ENCRYPT) the nonces are public keys of X25519, and all that follows is sealed; see
+ * net/crypt.h. The proofs cover what both sides have said about it.
  *
  * After that come frames: a header of AME__HEADER_SIZE bytes, then `payload` bytes. All integers are little-endian.
  * Every length from the wire is checked here against the limits below before anybody uses it.
@@ -24,7 +28,7 @@
 
 /* ---- limits -------------------------------------------------------------------------------------- */
 
-#define AME__PROTOCOL_VERSION 2u
+#define AME__PROTOCOL_VERSION 3u
 #define AME__KEY_SIZE         32          /* bytes of the job key */
 #define AME__NONCE_SIZE       32          /* bytes of a nonce */
 #define AME__PROOF_SIZE       32          /* bytes of a proof */
@@ -42,16 +46,20 @@ struct ame__hello {
     uint32_t version;
     uint32_t size;     /* ranks in the job, as the dialler knows it */
     uint32_t from, to; /* ranks: who dials, who is meant */
-    uint64_t window;   /* bytes the other side may send ahead */
+    uint32_t window;   /* bytes the other side may send ahead */
+    uint32_t encrypt;  /* enum ame__encrypt; AME__ENCRYPT_REMOTE: the dialler sees another host */
     unsigned char nonce[AME__NONCE_SIZE];
 };
 
-enum ame__refusal { AME__REFUSE_NONE, AME__REFUSE_VERSION, AME__REFUSE_RANK, AME__REFUSE_BUSY };
+#define AME__ENCRYPT_REMOTE 0x100u
+
+enum ame__refusal { AME__REFUSE_NONE, AME__REFUSE_VERSION, AME__REFUSE_RANK, AME__REFUSE_BUSY, AME__REFUSE_ENCRYPT };
 
 struct ame__answer {
     uint32_t version;
     uint32_t refusal; /* enum ame__refusal; anything but NONE: the rest is zero */
-    uint64_t window;
+    uint32_t window;
+    uint32_t encrypt; /* 1: what follows is sealed */
     unsigned char nonce[AME__NONCE_SIZE];
     unsigned char proof[AME__PROOF_SIZE];
 };

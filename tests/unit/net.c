@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "net/net.h"
 
 /* What the events have told, for each of the two nets (by rank). */
@@ -392,6 +393,108 @@ static void many_silent_strangers_do_not_lock_out_a_rank(void **state)
     for (int i = 0; i < MANY; i++) close(fds[i]);
 }
 
+/* ---- encryption ---------------------------------------------------------------------------------- */
+
+static int set_up_encrypted(void **state)
+{
+    setenv("AME_ENCRYPT", "all", 1);
+    int code = set_up(state);
+    unsetenv("AME_ENCRYPT");
+    return code;
+}
+
+static void an_encrypted_connection_carries_frames(void **state)
+{
+    connect_both();
+    assert_non_null(seen[0].open->crypt);
+    assert_non_null(seen[1].open->crypt);
+    ame__conn_close(seen[1].open, AME_E_STATE, "again");
+    serve_until(&seen[0].closed, 1);
+    memset(seen, 0, sizeof seen);
+    payload_is_read_ahead_and_put_right(state);
+}
+
+/* More than the kernel takes at once. */
+static void an_encrypted_connection_goes_on_when_it_was_full(void **state)
+{
+    static unsigned char data[AME__PAYLOAD_MAX];
+    enum { FRAMES = 30 };
+    (void) state;
+    connect_both();
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char) (i >> 3);
+    for (int i = 0; i < FRAMES; i++) {
+        struct ame__header header = {.kind = AME__FRAME_EAGER, .src = 1, .dst = 0, .length = sizeof data - (size_t) i};
+        ame__conn_send_copy(seen[1].open, &header, data);
+    }
+    assert_true(seen[1].open->queued > 0);
+    serve_until(&seen[0].frames, FRAMES);
+    assert_memory_equal(seen[0].payload, data, sizeof data - FRAMES);
+    assert_int_equal(seen[1].open->queued, 0);
+}
+
+static void bytes_that_are_added_on_the_way_are_noticed(void **state)
+{
+    unsigned char bytes[200] = {1};
+    struct ame__header header = {.kind = AME__FRAME_EAGER, .src = 1, .dst = 0, .length = 10};
+    (void) state;
+    connect_both();
+    ame__conn_send_copy(seen[1].open, &header, "0123456789");
+    serve_until(&seen[0].frames, 1);
+    assert_int_equal(send(seen[1].open->fd, bytes, sizeof bytes, MSG_NOSIGNAL), sizeof bytes);
+    unsigned char levels[AME__LOG_MODULE_COUNT];
+    memcpy(levels, ame__log_levels, sizeof levels);
+    memset(ame__log_levels, 0, sizeof ame__log_levels);
+    serve_until(&seen[0].closed, 1);
+    memcpy(ame__log_levels, levels, sizeof levels);
+    assert_int_equal(seen[0].code, AME_E_AUTH);
+    assert_non_null(strstr(seen[0].text, "rank 1"));
+    assert_int_equal(seen[0].frames, 1);
+}
+
+static void different_settings_are_refused(void **state)
+{
+    (void) state;
+    nets[0].encrypt = AME__ENCRYPT_OFF;
+    assert_int_equal(ame__net_dial(&nets[1], 0, nets[0].offer, true, ame__now_ns() + 5000000000), AME_OK);
+    serve_until(&seen[1].dial_failed, 1);
+    assert_int_equal(seen[1].code, AME_E_CONFIG);
+    assert_non_null(strstr(seen[1].text, "AME_ENCRYPT"));
+    assert_int_equal(seen[0].opened, 0);
+}
+
+/* What somebody in between has changed in HELLO does not pass for another wish: it is under the proofs. */
+static void encryption_cannot_be_talked_away(void **state)
+{
+    unsigned char bytes[AME__ANSWER_SIZE], proof[AME__PROOF_SIZE];
+    struct ame__hello hello = {.version = AME__PROTOCOL_VERSION,
+                               .size = 2,
+                               .from = 1,
+                               .to = 0,
+                               .window = 1 << 20,
+                               .encrypt = AME__ENCRYPT_ALL};
+    struct ame__answer answer;
+    unsigned char hello_bytes[AME__HELLO_SIZE];
+    crypto_generichash_state hash;
+    (void) state;
+    memset(hello.nonce, 9, sizeof hello.nonce);
+    ame__hello_encode(hello_bytes, &hello);
+    int fd = stranger();
+    assert_int_equal(send(fd, hello_bytes, sizeof hello_bytes, MSG_NOSIGNAL), sizeof hello_bytes);
+    assert_int_equal(stranger_reads(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_true(ame__answer_decode(bytes, &answer));
+    assert_int_equal(answer.encrypt, 1);
+    answer.encrypt = 0; /* as the dialler would have to see it to believe that nothing is encrypted */
+    unsigned char changed[AME__ANSWER_SIZE];
+    ame__answer_encode(changed, &answer);
+    crypto_generichash_init(&hash, nets[0].key, AME__KEY_SIZE, sizeof proof);
+    crypto_generichash_update(&hash, (const unsigned char *) "AME acceptor", strlen("AME acceptor"));
+    crypto_generichash_update(&hash, hello_bytes, sizeof hello_bytes);
+    crypto_generichash_update(&hash, changed, AME__ANSWER_SIZE - AME__PROOF_SIZE);
+    crypto_generichash_final(&hash, proof, sizeof proof);
+    assert_memory_not_equal(proof, answer.proof, sizeof proof);
+    close(fd);
+}
+
 static void a_bad_frame_closes_the_connection(void **state)
 {
     struct ame__header header = {.kind = AME__FRAME_BYE, .src = 1, .dst = 0, .tag = -5};
@@ -406,7 +509,8 @@ static void a_bad_frame_closes_the_connection(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SEALED(name) cmocka_unit_test_setup_teardown(name, set_up_encrypted, tear_down)
     const struct CMUnitTest tests[] = {TEST(ranks_connect_and_exchange_frames),
                                        TEST(payload_is_read_ahead_and_put_right),
                                        TEST(what_was_sent_arrives_before_the_end),
@@ -421,6 +525,11 @@ int main(void)
                                        TEST(a_false_proof_is_dropped),
                                        TEST(a_replayed_handshake_is_dropped),
                                        TEST(many_silent_strangers_do_not_lock_out_a_rank),
-                                       TEST(a_bad_frame_closes_the_connection)};
+                                       TEST(a_bad_frame_closes_the_connection),
+                                       SEALED(an_encrypted_connection_carries_frames),
+                                       SEALED(an_encrypted_connection_goes_on_when_it_was_full),
+                                       SEALED(bytes_that_are_added_on_the_way_are_noticed),
+                                       SEALED(different_settings_are_refused),
+                                       SEALED(encryption_cannot_be_talked_away)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

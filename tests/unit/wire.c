@@ -45,7 +45,7 @@ static void headers_round_trip(void **state)
 static void the_layout_is_fixed(void **state)
 {
     static const unsigned char expected[AME__HEADER_SIZE] = {
-        1,    2,    0,    0,    0xff, 0xff, 0xff, 0x7f, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+        1,    3,    0,    0,    0xff, 0xff, 0xff, 0x7f, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
         3,    0,    0,    0,    9,    0,    0,    0,    0xe8, 3,    0,    0,    0,    0,    0,    0,
         0x00, 0xff, 0xee, 0xdd, 0xcc, 0xbb, 0xaa, 0x99, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01};
     unsigned char bytes[AME__HEADER_SIZE];
@@ -129,7 +129,8 @@ static void random_bytes_are_survived(void **state)
 
 static void handshakes_round_trip(void **state)
 {
-    struct ame__hello hello = {.version = 7, .size = 12, .from = 3, .to = 4, .window = (uint64_t) 1 << 40}, hello_out;
+    struct ame__hello hello = {.version = 7, .size = 12, .from = 3, .to = 4, .window = 1u << 30, .encrypt = 0x102},
+                      hello_out;
     struct ame__answer answer = {.version = 7, .refusal = AME__REFUSE_RANK, .window = 99}, answer_out;
     unsigned char bytes[AME__ANSWER_SIZE];
     (void) state;
