@@ -50,6 +50,7 @@ void ame__loop_tell(struct ame_pool *pool)
     ame__measure(pool, self, done, worker->busy_ns);
     worker->busy_ns = 0;
     worker->told = ame__now_ns();
+    ame__run_flush(pool);
     if (done) ame__conclude(pool);
 }
 

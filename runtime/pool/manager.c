@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/journal.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
 
@@ -79,6 +80,7 @@ void ame__manager_close(struct ame_pool *pool)
     }
     ame__queue_drop(pool);
     ame__outcomes_drop(pool);
+    (void) ame__journal_close(manager->journal); /* of a run that was not finished; what could be written is */
     pthread_cond_destroy(&manager->tick);
     pthread_cond_destroy(&manager->news);
     pthread_mutex_destroy(&manager->lock);
@@ -305,6 +307,7 @@ static bool take_head(struct ame_pool *pool, struct ame__link *link, struct ame_
 void ame__settle_done(struct ame_pool *pool, struct ame__link *link, uint64_t count)
 {
     struct ame__run *run = &pool->manager->run;
+    struct ame__journal *journal = pool->manager->journal;
     struct ame__pool_record empty = {.kind = AME__POOL_RESULT, .data = (const unsigned char *) ""};
     if (run->how == AME__POOL_MAP) {
         for (; count; count--) ame__settle(pool, link, &empty, NULL);
@@ -316,6 +319,9 @@ void ame__settle_done(struct ame_pool *pool, struct ame__link *link, uint64_t co
         if (!piece->abandoned) {
             run->done += part;
             run->outstanding -= part;
+            const struct ame__journal_record record = {
+                .index = piece->first, .count = part, .rank = (uint32_t) link->rank};
+            if (journal && ame__journal_add(journal, &record)) ame__run_fail(pool, AME_E_SYSTEM, ame_last_error());
         }
         piece->first += part;
         piece->count -= part;
@@ -372,6 +378,19 @@ static struct ame__outcome *make_outcome(const struct ame__link *link, const str
     return outcome;
 }
 
+/* Writes a result to the journal. */
+static void note(struct ame_pool *pool, const struct ame__outcome *outcome, uint64_t task_hash)
+{
+    const struct ame__journal_record record = {.index = outcome->index,
+                                               .count = 1,
+                                               .length = outcome->length,
+                                               .task_hash = task_hash,
+                                               .rank = (uint32_t) outcome->rank,
+                                               .seconds = outcome->seconds,
+                                               .data = outcome->body ? outcome->body : outcome->bytes};
+    if (ame__journal_add(pool->manager->journal, &record)) ame__run_fail(pool, AME_E_SYSTEM, ame_last_error());
+}
+
 void ame__settle(struct ame_pool *pool, struct ame__link *link, const struct ame__pool_record *record, void *body)
 {
     struct ame__run *run = &pool->manager->run;
@@ -388,6 +407,7 @@ void ame__settle(struct ame_pool *pool, struct ame__link *link, const struct ame
         repeat(pool, owner, &one);
         return;
     }
+    uint64_t hash = pool->manager->journal ? ame__journal_hash(one.data, owner ? one.length : 0) : 0;
     ame__piece_destroy(owner);
     struct ame__outcome *outcome = make_outcome(link, &one, record, body);
     if (!outcome) {
@@ -395,6 +415,7 @@ void ame__settle(struct ame_pool *pool, struct ame__link *link, const struct ame
         ame__run_fail(pool, AME_E_NOMEM, ame_last_error());
         return;
     }
+    if (pool->manager->journal && !record->code) note(pool, outcome, hash);
     ame__run_outcome(pool, outcome);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/journal.h"
 
 /* ---- listing tasks ------------------------------------------------------------------------------- */
 
@@ -13,6 +14,15 @@
 static int submit(struct ame_pool *pool, const ame_pool_task *task)
 {
     struct ame__run *run = &pool->manager->run;
+    struct ame__journal_record old;
+    if (ame__journal_has(pool->manager->journal, run->submitted, &old)) {
+        if (old.task_hash != ame__journal_hash(task->data, task->data ? task->length : 0))
+            return ame__fail(AME_E_MISMATCH, "task %llu is not the one that journal '%s' has",
+                             (unsigned long long) run->submitted, ame__journal_path(pool->manager->journal));
+        run->resumed++;
+        run->next = ++run->submitted;
+        return AME_OK;
+    }
     struct ame__piece *piece = ame__piece_create(run->submitted, 1);
     if (!piece) return AME_E_NOMEM;
     piece->priority = task->priority;
@@ -182,6 +192,25 @@ int ame_pool_dismiss(ame_pool *pool)
 
 /* ---- results ------------------------------------------------------------------------------------- */
 
+/* A result that the journal has, as if it had just come. */
+static bool resume(struct ame_pool *pool, uint64_t end)
+{
+    struct ame__journal_record old;
+    if (!ame__journal_replay(pool->manager->journal, end, &old)) return false;
+    struct ame__outcome *outcome = ame__outcome_create(old.index, old.length);
+    if (!outcome) {
+        ame__run_fail(pool, AME_E_NOMEM, ame_last_error());
+        return false;
+    }
+    outcome->resumed = true;
+    outcome->rank = old.rank < (uint32_t) pool->size ? (int) old.rank : 0;
+    outcome->seconds = old.seconds;
+    outcome->length = old.length;
+    if (old.length) memcpy(outcome->bytes, old.data, old.length);
+    ame__list_append(&pool->manager->ready, &outcome->link);
+    return true;
+}
+
 /* Moves results that may be delivered into manager->taken. The lock is held. */
 static bool take_results(struct ame_pool *pool)
 {
@@ -189,11 +218,19 @@ static bool take_results(struct ame_pool *pool)
     struct ame__run *run = &manager->run;
     uint64_t window = (uint64_t) pool->options.window;
     struct ame__outcome *outcome;
-    while (run->ordered && (outcome = manager->slots[run->deliver % window]) && outcome->index == run->deliver) {
+    for (int n = 0; run->ordered && n < AME__POOL_FILL_MAX; n++) {
+        outcome = manager->slots[run->deliver % window];
+        if (!outcome && run->deliver < run->next && resume(pool, run->deliver + 1)) {
+            run->deliver++;
+            continue;
+        }
+        if (!outcome) break;
         manager->slots[run->deliver++ % window] = NULL;
         ame__list_append(&manager->ready, &outcome->link);
         run->stored--;
         run->stored_bytes -= outcome->length;
+    }
+    for (int n = 0; !run->ordered && n < AME__POOL_FILL_MAX && resume(pool, run->next); n++) {
     }
     if (!run->ordered) run->stored = run->stored_bytes = 0;
     if (ame__list_empty(&manager->ready)) return false;
@@ -239,6 +276,7 @@ static bool execute_some(struct ame_pool *pool)
     }
     ame__take_back(pool, self, NULL, false);
     ame__measure(pool, self, tasks, busy);
+    ame__run_flush(pool);
     ame__feed_all(pool);
     ame__conclude(pool);
     return true;

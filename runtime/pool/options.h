@@ -19,6 +19,8 @@ enum ame__option_kind { AME__OPTION_FLAG, AME__OPTION_NUMBER, AME__OPTION_SECOND
     X(retry_errors, NUMBER, 0, 0, 1000, "how often a task whose function failed is tried again")                       \
     X(limit, SECONDS, 0, 0, 1e9, "time for one task; 0: any")                                                          \
     X(result_max, BYTES, 9.2e18, 0, 9.2e18, "bytes of one result; a longer one is a failure of its task")              \
+    X(resume, FLAG, 0, 0, 1, "go on from the journal if it exists")                                                    \
+    X(journal_sync, SECONDS, 1, 0.01, 1e6, "how often the journal is synced to the disk")                              \
     X(signals, FLAG, 1, 0, 1, "SIGINT and SIGTERM end the run in order: nothing more is handed out")
 
 struct ame__pool_options {

@@ -61,6 +61,7 @@ int ame_pool_open(ame_comm *comm, const char *options, ame_pool **handle)
         return code;
     }
     ame__signals_catch(pool);
+    pool->tolerates = ame_tolerate_failures(1) == AME_OK; /* refused: the user wants the job to end then */
     *handle = pool;
     return AME_OK;
 }
@@ -83,6 +84,7 @@ int ame_pool_close(ame_pool **handle)
         (void) ame_pool_finish(pool);
     }
     ame__signals_release(pool);
+    if (pool->tolerates) (void) ame_tolerate_failures(0);
     if (pool->rank == 0) close_manager(pool);
     ame__worker_close(pool);
     destroy(pool);
@@ -133,7 +135,7 @@ static void leave_root(struct ame_pool *pool)
     }
     ame__feed_all(pool);
     ame__conclude(pool);
-    while (run->active) ame__wait_news(manager);
+    ame__run_end(pool);
     pthread_mutex_unlock(&manager->lock);
     pool->worker.holding = false;
 }

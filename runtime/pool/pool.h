@@ -123,6 +123,7 @@ struct ame__run {
     bool interrupted;
     bool root_left;
     uint64_t count, next;         /* tasks, AME_POOL_OPEN: not known; first index that the generator has not given */
+    uint64_t gap;                 /* with a journal: indices from `next` on that it does not have */
     uint64_t submitted;           /* from source or ame_pool_submit */
     uint64_t queued, outstanding; /* in heaps; granted and not abandoned */
     uint64_t stored, stored_bytes, queued_bytes;
@@ -158,8 +159,8 @@ struct ame__manager {
         int code;
         char text[AME__POOL_TEXT_MAX];
     } results[AME__POOL_RESULTS_KEPT];
-    struct ame__journal *journal;
-    struct ame__progress *progress;
+    struct ame__journal *journal; /* of the run; NULL: none */
+    bool syncing;                 /* the ticker is, without the lock */
     pthread_t service, ticker;
     bool service_started, ticker_started, closing;
 };
@@ -189,9 +190,10 @@ struct ame_pool {
     struct ame__pool_options options;
     uint32_t run; /* begun by this rank */
     enum ame__pool_how how;
-    bool running; /* between ame_pool_loop or _map and _finish */
-    bool serving; /* ame_pool_serve has been called */
-    bool signals; /* are being caught */
+    bool running;   /* between ame_pool_loop or _map and _finish */
+    bool serving;   /* ame_pool_serve has been called */
+    bool signals;   /* are being caught */
+    bool tolerates; /* ame_tolerate_failures has been called */
     ame_pool_function function;
     void *arg;
     char host[AME__POOL_HOST_MAX];
@@ -219,6 +221,8 @@ void ame__piece_destroy(struct ame__piece *piece);
 int ame__queue_add(struct ame_pool *pool, struct ame__piece *piece);
 /* The next piece for `rank`, of at most `most` indices; NULL: none for it now. */
 struct ame__piece *ame__queue_take(struct ame_pool *pool, int rank, uint64_t most);
+/* Moves the generator past indices that the journal has. */
+void ame__queue_skip(struct ame_pool *pool);
 /* What is there and not handed out, as far as is known. */
 uint64_t ame__queue_left(const struct ame_pool *pool);
 void ame__queue_drop(struct ame_pool *pool);
@@ -258,6 +262,10 @@ void ame__admit_all(struct ame_pool *pool);
 void ame__run_stop(struct ame_pool *pool);
 /* The run cannot go on, for this reason. */
 void ame__run_fail(struct ame_pool *pool, int code, const char *text);
+/* Writes the journal as far as it has come. */
+void ame__run_flush(struct ame_pool *pool);
+/* The program's thread waits for the conclusion; closes the journal. */
+void ame__run_end(struct ame_pool *pool);
 /* Ends the run if there is nothing more to be done in it. */
 void ame__conclude(struct ame_pool *pool);
 /* A result: kept as failure, written to the journal, stored for the program. */

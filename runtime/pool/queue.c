@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "pool/journal.h"
 
 struct ame__piece *ame__piece_create(uint64_t first, uint64_t count)
 {
@@ -133,6 +134,17 @@ static uint64_t generator_room(const struct ame_pool *pool)
     return left < window - used ? left : window - used;
 }
 
+void ame__queue_skip(struct ame_pool *pool)
+{
+    struct ame__run *run = &pool->manager->run;
+    uint64_t present, missing;
+    if (!pool->manager->journal || run->source || run->count == AME_POOL_OPEN) return;
+    ame__journal_gap(pool->manager->journal, run->next, &present, &missing);
+    run->next += present;
+    run->resumed += present;
+    run->gap = missing;
+}
+
 /* The heap whose first task `rank` should do, or NULL. A task that another one would like better is taken only when there
  * is nothing else. */
 static struct ame__heap *best_heap(struct ame_pool *pool, int rank)
@@ -195,10 +207,13 @@ struct ame__piece *ame__queue_take(struct ame_pool *pool, int rank, uint64_t mos
         heap = other_heap(pool);
         return heap ? take_from_heap(pool, heap, most) : NULL;
     }
+    if (pool->manager->journal && room > run->gap) room = run->gap;
     struct ame__piece *piece = ame__piece_create(run->next, most < room ? most : room);
     if (!piece) return NULL;
     piece->stamp = pool->manager->stamps++;
     run->next += piece->count;
+    run->gap -= piece->count;
+    if (run->gap == 0) ame__queue_skip(pool);
     return piece;
 }
 

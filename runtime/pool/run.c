@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/journal.h"
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
@@ -148,6 +149,35 @@ void ame__run_begin(struct ame_pool *pool, enum ame__pool_how how, const ame_poo
             ame__run_fail(pool, AME_E_NOMEM, "out of memory for the window of results");
         }
     }
+    if (!pool->options.journal) return;
+    int code = ame__journal_open(pool->options.journal, pool->options.resume != 0, job->count, pool->options.job,
+                                 &manager->journal);
+    if (code) ame__run_fail(pool, code, ame_last_error());
+    ame__queue_skip(pool);
+}
+
+void ame__run_flush(struct ame_pool *pool)
+{
+    if (ame__journal_flush(pool->manager->journal)) ame__run_fail(pool, AME_E_SYSTEM, ame_last_error());
+}
+
+/* The journal ends with its run. The ticker may be syncing it, without the lock. */
+static void close_journal(struct ame_pool *pool)
+{
+    struct ame__manager *manager = pool->manager;
+    while (manager->syncing) ame__wait_news(manager);
+    struct ame__journal *journal = manager->journal;
+    manager->journal = NULL;
+    int code = ame__journal_close(journal);
+    if (!code || manager->run.code) return;
+    manager->run.code = code;
+    snprintf(manager->run.text, sizeof manager->run.text, "%s", ame_last_error());
+}
+
+void ame__run_end(struct ame_pool *pool)
+{
+    while (pool->manager->run.active) ame__wait_news(pool->manager);
+    close_journal(pool);
 }
 
 void ame__admit(struct ame_pool *pool, struct ame__link *link)

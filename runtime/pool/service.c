@@ -209,6 +209,7 @@ static void handle(struct ame_pool *pool, struct ame__link *link, const ame_stat
         body_is_here(pool, link);
     else
         (void) take_frame(pool, link, status->length);
+    ame__run_flush(pool);
     pthread_mutex_unlock(&pool->manager->lock);
 }
 

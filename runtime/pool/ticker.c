@@ -2,8 +2,10 @@
 #include "pool.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "pool/journal.h"
 #include "pool/signals.h"
 
 /* Tasks over the limit. What rank 0 executes itself is judged when it ends. */
@@ -20,6 +22,22 @@ static void check_limit(struct ame_pool *pool, int64_t now)
     ame__conclude(pool);
 }
 
+/* Syncs the journal. Called and returns with the lock held, not meanwhile. */
+static void sync_journal(struct ame_pool *pool, int64_t *synced)
+{
+    struct ame__manager *manager = pool->manager;
+    if (!manager->journal || ame__now_ns() - *synced < (int64_t) (pool->options.journal_sync * 1e9)) return;
+    int fd = ame__journal_unsynced(manager->journal);
+    if (fd < 0) return;
+    manager->syncing = true;
+    pthread_mutex_unlock(&manager->lock);
+    (void) fdatasync(fd); /* the last sync, when it is closed, tells an error */
+    pthread_mutex_lock(&manager->lock);
+    manager->syncing = false;
+    *synced = ame__now_ns();
+    ame__tell_news(manager);
+}
+
 static void tick(struct ame_pool *pool)
 {
     struct ame__run *run = &pool->manager->run;
@@ -33,13 +51,14 @@ static void tick(struct ame_pool *pool)
 
 static bool needed(const struct ame_pool *pool)
 {
-    return pool->manager->run.active && (pool->signals || pool->options.limit > 0);
+    return pool->manager->run.active && (pool->signals || pool->options.limit > 0 || pool->manager->journal);
 }
 
 static void *ticker_main(void *arg)
 {
     struct ame_pool *pool = arg;
     struct ame__manager *manager = pool->manager;
+    int64_t synced = 0;
     pthread_mutex_lock(&manager->lock);
     while (!manager->closing) {
         if (!needed(pool)) {
@@ -50,6 +69,7 @@ static void *ticker_main(void *arg)
         struct timespec until = {.tv_sec = (time_t) (end / 1000000000), .tv_nsec = (long) (end % 1000000000)};
         pthread_cond_timedwait(&manager->tick, &manager->lock, &until);
         if (manager->run.active && !manager->closing) tick(pool);
+        if (manager->run.active && !manager->closing) sync_journal(pool, &synced);
     }
     pthread_mutex_unlock(&manager->lock);
     return NULL;

@@ -27,13 +27,21 @@ static void give_up(struct ame_pool *pool, int code, const char *text)
     pool->serving = false;
 }
 
+/* The same after a call that failed. */
+static void lose_root(struct ame_pool *pool, int code)
+{
+    char text[AME__POOL_TEXT_MAX];
+    snprintf(text, sizeof text, "rank 0, which manages the pool, is lost: %.900s", ame_last_error());
+    give_up(pool, code, text);
+}
+
 static bool send_frame(struct ame_pool *pool, const struct ame__pool_frame *frame)
 {
     unsigned char bytes[AME__POOL_HOST_MAX + 64];
     struct ame__cursor cursor = ame__cursor_on(bytes, sizeof bytes);
     ame__pool_frame_put(&cursor, frame);
     int code = ame_send(bytes, (size_t) (cursor.at - bytes), 0, AME__POOL_UP, pool->comm);
-    if (code) give_up(pool, code, ame_last_error());
+    if (code) lose_root(pool, code);
     return code == AME_OK;
 }
 
@@ -67,7 +75,7 @@ static void report_send(struct ame_pool *pool, uint32_t flags)
         struct ame__cursor head = ame__cursor_on(worker->report, sizeof worker->report);
         ame__pool_frame_put(&head, &frame);
         int code = ame_send(worker->report, (size_t) (worker->cursor.at - worker->report), 0, AME__POOL_UP, pool->comm);
-        if (code) give_up(pool, code, ame_last_error());
+        if (code) lose_root(pool, code);
     }
     worker->all_busy_ns += worker->busy_ns;
     worker->busy_ns = 0;
@@ -102,7 +110,7 @@ static void take_bodies(struct ame_pool *pool, struct ame__piece *piece)
         return;
     }
     int code = ame_recv(piece->data, piece->length, 0, AME__POOL_BODY, pool->comm, AME_STATUS_IGNORE);
-    if (code) give_up(pool, code, ame_last_error());
+    if (code) lose_root(pool, code);
 }
 
 static void take_grant(struct ame_pool *pool, struct ame__cursor *cursor, const struct ame__pool_frame *frame)
@@ -144,7 +152,7 @@ static bool receive(struct ame_pool *pool)
     if (worker->ended) return false;
     int code = ame_recv(bytes, sizeof bytes, 0, AME__POOL_DOWN, pool->comm, &status);
     if (code) {
-        give_up(pool, code, ame_last_error());
+        lose_root(pool, code);
         return false;
     }
     struct ame__cursor cursor = ame__cursor_on(bytes, status.length);
@@ -323,7 +331,7 @@ static void execute(struct ame_pool *pool, struct ame__piece *piece)
         put_record(pool, &record);
         report_send(pool, 0);
         int code = worker->ended ? AME_OK : ame_send(reply.data, reply.length, 0, AME__POOL_BODY, pool->comm);
-        if (code) give_up(pool, code, ame_last_error());
+        if (code) lose_root(pool, code);
     } else if (record.kind == AME__POOL_RESULT && record.length == 0 && record.seconds < 1e-3F) {
         worker->unreported++;
     } else {
