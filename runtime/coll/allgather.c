@@ -58,7 +58,7 @@ static void star(struct ame__sched *sched, const ame_comm *comm, unsigned char *
     }
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_allgather(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
     const size_t *lengths, *offsets;
@@ -90,7 +90,7 @@ static struct ame__coll call_of(const void *sendbuf, size_t length, void *recvbu
                               .recvbuf = recvbuf,
                               .length = length,
                               .check = check_allgather,
-                              .build = build};
+                              .build = ame__build_allgather};
 }
 
 static struct ame__coll call_of_v(const void *sendbuf, size_t sendlength, void *recvbuf, const size_t recvlengths[],

@@ -76,7 +76,7 @@ static void star(struct ame__sched *sched, const struct ame__coll *call, const u
     ame__star_scatter(sched, comm, 0, turned, lengths, offsets, call->recvbuf, total);
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_alltoall(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
     const size_t *out, *out_at, *in, *in_at;
@@ -102,7 +102,7 @@ static struct ame__coll call_of(const void *sendbuf, size_t length, void *recvbu
                               .recvbuf = recvbuf,
                               .length = length,
                               .check = check_alltoall,
-                              .build = build};
+                              .build = ame__build_alltoall};
 }
 
 static struct ame__coll call_of_v(const void *sendbuf, const size_t sendlengths[], const size_t senddispls[],

@@ -1,7 +1,7 @@
 /* barrier.c - star: everybody reports to rank 0, which answers when it has heard of all. 2 hops, 2(n-1) messages. */
 #include "coll.h"
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_barrier(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
     if (comm->rank == 0) {
@@ -16,7 +16,7 @@ static void build(struct ame__sched *sched, const struct ame__coll *call)
 
 static struct ame__coll call_of(ame_comm *comm, const char *function)
 {
-    return (struct ame__coll){.function = function, .kind = AME__BARRIER, .comm = comm, .build = build};
+    return (struct ame__coll){.function = function, .kind = AME__BARRIER, .comm = comm, .build = ame__build_barrier};
 }
 
 int ame_barrier(ame_comm *comm)

@@ -15,7 +15,7 @@ static int check(const struct ame__coll *call)
     return ame__check_pointer(call, call->recvbuf, call->length, "buf");
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_bcast(struct ame__sched *sched, const struct ame__coll *call)
 {
     ame__star_bcast(sched, call->comm, call->root, call->recvbuf, call->length);
 }
@@ -30,7 +30,7 @@ static struct ame__coll call_of(void *buf, size_t length, int root, ame_comm *co
                               .recvbuf = buf,
                               .length = length,
                               .check = check,
-                              .build = build};
+                              .build = ame__build_bcast};
 }
 
 int ame_bcast(void *buf, size_t length, int root, ame_comm *comm)

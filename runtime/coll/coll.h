@@ -7,7 +7,7 @@
 #ifndef AME_COLL_COLL_H
 #define AME_COLL_COLL_H
 
-#include "sched.h"
+#include "seam.h"
 
 enum {
     /* Bytes that pass through the centre of a star for allgather and alltoall; above it, a ring or direct exchange. */
@@ -69,8 +69,16 @@ int ame__check_lengths(const struct ame__coll *call, const size_t *lengths, cons
                        const char *buffer_name);
 
 /* op.c */
+static inline size_t ame__element_of(const struct ame__coll *call)
+{
+    return call->element ? call->element : ame_type_size(call->type);
+}
 /* The function for `op` on `type`, or NULL. */
 ame__combine_fn ame__combine(ame_op op, ame_type type);
+static inline ame__combine_fn ame__combine_of(const struct ame__coll *call)
+{
+    return call->combine ? call->combine : ame__combine(call->op, call->type);
+}
 /* Checks count, type, op. */
 int ame__check_reduction(const struct ame__coll *call);
 

@@ -35,7 +35,7 @@ static int check_gatherv(const struct ame__coll *call)
     return code;
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_gather(struct ame__sched *sched, const struct ame__coll *call)
 {
     const size_t *lengths = NULL, *offsets = NULL;
     size_t total;
@@ -57,7 +57,7 @@ static struct ame__coll call_of(const void *sendbuf, size_t length, void *recvbu
                               .recvbuf = recvbuf,
                               .length = length,
                               .check = check_gather,
-                              .build = build};
+                              .build = ame__build_gather};
 }
 
 static struct ame__coll call_of_v(const void *sendbuf, size_t sendlength, void *recvbuf, const size_t recvlengths[],

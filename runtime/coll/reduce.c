@@ -85,11 +85,11 @@ static int check(const struct ame__coll *call)
     return code;
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
-    size_t element = ame_type_size(call->type), bytes = call->count * element;
-    ame__combine_fn combine = ame__combine(call->op, call->type);
+    size_t element = ame__element_of(call), bytes = call->count * element;
+    ame__combine_fn combine = ame__combine_of(call);
     const void *own = call->sendbuf == AME_IN_PLACE ? call->recvbuf : call->sendbuf;
     if (ame__use_star(comm, bytes, AME__STAR_REDUCE_MAX)) {
         int centre = call->rooted ? call->root : 0;
@@ -125,7 +125,7 @@ static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t count
                               .type = type,
                               .op = op,
                               .check = check,
-                              .build = build};
+                              .build = ame__build_reduce};
 }
 
 static struct ame__coll call_of_rooted(const void *sendbuf, void *recvbuf, size_t count, ame_type type, ame_op op,

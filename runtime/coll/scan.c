@@ -14,17 +14,17 @@ static int check(const struct ame__coll *call)
     return code;
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_scan(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
-    size_t element = ame_type_size(call->type), bytes = call->count * element;
+    size_t element = ame__element_of(call), bytes = call->count * element;
     size_t part = AME__CHAIN_PART / element * element;
     unsigned char *result = call->recvbuf;
     const unsigned char *own = call->sendbuf == AME_IN_PLACE ? call->recvbuf : call->sendbuf;
     unsigned char *before = comm->rank && bytes ? ame__sched_memory(sched, bytes) : NULL;
     unsigned char *copy = comm->rank && bytes ? ame__sched_memory(sched, bytes) : NULL;
     if (comm->rank && bytes && (!before || !copy)) return;
-    ame__combine_fn combine = ame__combine(call->op, call->type);
+    ame__combine_fn combine = ame__combine_of(call);
     if (comm->rank) ame__sched_copy(sched, copy, own, bytes);
     if (comm->rank == 0) ame__sched_copy(sched, result, own, bytes);
     ame__sched_round(sched);
@@ -54,7 +54,7 @@ static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t count
                               .type = type,
                               .op = op,
                               .check = check,
-                              .build = build};
+                              .build = ame__build_scan};
 }
 
 int ame_scan(const void *sendbuf, void *recvbuf, size_t count, ame_type type, ame_op op, ame_comm *comm)

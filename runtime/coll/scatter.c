@@ -37,7 +37,7 @@ static int check_scatterv(const struct ame__coll *call)
     return code;
 }
 
-static void build(struct ame__sched *sched, const struct ame__coll *call)
+void ame__build_scatter(struct ame__sched *sched, const struct ame__coll *call)
 {
     const size_t *lengths = NULL, *offsets = NULL;
     size_t total;
@@ -59,7 +59,7 @@ static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t lengt
                               .recvbuf = recvbuf,
                               .length = length,
                               .check = check_scatter,
-                              .build = build};
+                              .build = ame__build_scatter};
 }
 
 static struct ame__coll call_of_v(const void *sendbuf, const size_t sendlengths[], const size_t displs[], void *recvbuf,

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
-enum step_kind { SEND, RECV, COPY, COMBINE };
+enum step_kind { SEND, RECV, COPY, COMBINE, CALL };
 
 struct step {
     enum step_kind kind;
@@ -18,6 +18,7 @@ struct step {
     void *to;
     size_t length; /* bytes, or elements to combine */
     ame__combine_fn combine;
+    void (*call)(void *arg); /* CALL, with `to` */
 };
 
 struct memory {
@@ -144,6 +145,14 @@ void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const
     step->combine = combine;
 }
 
+void ame__sched_call(struct ame__sched *sched, void (*call)(void *arg), void *arg)
+{
+    struct step *step = add(sched, CALL);
+    if (!step) return;
+    step->call = call;
+    step->to = arg;
+}
+
 void ame__sched_round(struct ame__sched *sched)
 {
     sched->round++;
@@ -230,6 +239,7 @@ static void run_round(struct ame__sched *sched)
         if (steps[i].kind == SEND) start_message(sched, &steps[i].request);
     for (size_t i = begin; i < end && !sched->code; i++) {
         if (steps[i].kind == COPY) memcpy(steps[i].to, steps[i].from, steps[i].length);
+        if (steps[i].kind == CALL) steps[i].call(steps[i].to);
         if (steps[i].kind == COMBINE) steps[i].combine(steps[i].from, steps[i].to, steps[i].length);
     }
 }

@@ -30,7 +30,8 @@
     X(ALLTOALLV, "ame_alltoallv")                                                                                      \
     X(REDUCE, "ame_reduce")                                                                                            \
     X(ALLREDUCE, "ame_allreduce")                                                                                      \
-    X(SCAN, "ame_scan")
+    X(SCAN, "ame_scan")                                                                                                \
+    X(OTHER, "a collective call of the layer above")
 enum ame__coll_kind {
     AME__COLL_NONE,
 #define AME__COLL_ENUM(id, name) AME__##id,
@@ -45,14 +46,16 @@ struct ame__sched;
 
 /* All of these: ranks are those of the communicator, never this rank itself. Out of memory is remembered and told by
  * run. */
-void ame__sched_send(struct ame__sched *sched, const void *buffer, size_t length, int rank);
-void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t length, int rank); /* exactly `length` bytes */
-void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_t length);
-void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc, size_t count);
+AME_API void ame__sched_send(struct ame__sched *sched, const void *buffer, size_t length, int rank);
+AME_API void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t length, int rank); /* exactly `length` bytes */
+AME_API void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_t length);
+AME_API void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc, size_t count);
+/* Calls a function of the layer above, which may not call libame: an operation that a program has defined, say. */
+AME_API void ame__sched_call(struct ame__sched *sched, void (*call)(void *arg), void *arg);
 /* Ends a round. */
-void ame__sched_round(struct ame__sched *sched);
+AME_API void ame__sched_round(struct ame__sched *sched);
 /* Memory that lives as long as the schedule; NULL if there is none (or size is 0): the schedule will not run. */
-void *ame__sched_memory(struct ame__sched *sched, size_t size);
+AME_API void *ame__sched_memory(struct ame__sched *sched, size_t size);
 
 /* The arguments of a collective call, in one shape for all. */
 struct ame__coll {
@@ -68,6 +71,10 @@ struct ame__coll {
     size_t count;
     ame_type type;
     ame_op op;
+    /* A reduction of elements that ame_type does not know: what combines them, and the bytes of one. */
+    ame__combine_fn combine;
+    size_t element;
+    void *arg; /* the caller's, for `build` */
     /* Checks the arguments that are not common to all; may be NULL. */
     int (*check)(const struct ame__coll *call);
     void (*build)(struct ame__sched *sched, const struct ame__coll *call);
@@ -86,8 +93,8 @@ int ame__coll_stage(struct ame__coll *call, struct ame__staged **staged);
 int ame__coll_unstage(struct ame__staged *staged, bool good);
 
 /* Checks, builds and starts a collective call, and waits for it. */
-int ame__coll_run(const struct ame__coll *call);
+AME_API int ame__coll_run(const struct ame__coll *call);
 /* The non-blocking form. */
-int ame__coll_start(const struct ame__coll *call, ame_request **request);
+AME_API int ame__coll_start(const struct ame__coll *call, ame_request **request);
 
 #endif

@@ -56,6 +56,7 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
     if (request->code == AME_OK && code) {
         request->code = code;
         request->text = text ? strdup(text) : NULL;
+        ame__engine.failures++;
     }
     if (request->out_busy) return; /* its buffer is still being sent from; comes back here when that ends */
     if (__builtin_expect(request->stage != NULL, 0)) {
@@ -80,6 +81,11 @@ void ame__requests_free(void)
 
 void ame__request_fail_peer(struct ame_request *request, int rank)
 {
+    if (ame__engine.drops_to_left && request->kind == AME__SEND && !request->synchronous && !request->on_done &&
+        ame__engine.peers[rank].life == AME__LEFT) {
+        ame__request_done(request, AME_OK, NULL);
+        return;
+    }
     int code = ame__peer_error(rank);
     if (request->code == AME_OK && code != AME_E_NOMEM) request->blame = ame__peer_culprit(rank) + 1;
     ame__request_done(request, code, ame__error_text());

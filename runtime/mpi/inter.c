@@ -1,0 +1,179 @@
+/* inter.c - collective calls on intercommunicators.
+ *
+ * The schedule runs on the communicator of libame over both groups, where the local ranks begin at local_base and the remote
+ * ones at remote_base. Data goes directly between the groups. A reduction is made in each group by itself, its leaders
+ * (ranks 0) exchange the results, and hand them out in their groups.
+ */
+#include "coll.h"
+
+#include <string.h>
+
+/* What one rank of the other group sends to this one, or gets from it. */
+static void block_of(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
+                     const struct mpi__type **type)
+{
+    const MPI_Datatype *types = receives ? call->recvtypes : call->sendtypes;
+    struct ame__counts counts = receives ? call->recvcounts : call->sendcounts;
+    struct ame__counts displs = receives ? call->recvdispls : call->senddispls;
+    const void *base = receives ? call->recvbuf : call->sendbuf;
+    *type = types ? mpi__datatype_of(types[i]) : receives ? call->recvtype : call->sendtype;
+    if (counts.narrow || counts.wide) {
+        *count = ame__count_at(counts, i);
+        *buf = mpi__block(base, displs, i, *type, call->in_bytes);
+    } else {
+        *count = receives ? call->recvcount : call->sendcount;
+        *buf = mpi__at(base, i * *count * ame__type_extent((*type)->data));
+    }
+}
+
+static void receive(struct ame__sched *sched, struct mpi__coll *call, int from, void *buf, int64_t count,
+                    const struct mpi__type *type)
+{
+    size_t length;
+    void *in = mpi__coll_in(call, buf, count, type, &length);
+    ame__sched_recv(sched, in, length, call->comm->remote_base + from);
+}
+
+static void send(struct ame__sched *sched, struct mpi__coll *call, int to, const void *buf, int64_t count,
+                 const struct mpi__type *type)
+{
+    size_t length;
+    const void *out = mpi__coll_out(call, buf, count, type, &length);
+    ame__sched_send(sched, out, length, call->comm->remote_base + to);
+}
+
+static void build_rooted(struct ame__sched *sched, struct mpi__coll *call)
+{
+    int others = call->comm->remote->size;
+    const struct mpi__type *type;
+    void *buf;
+    int64_t count;
+    bool root = call->root == MPI_ROOT;
+    if (call->root == MPI_PROC_NULL) return;
+    if (call->kind == AME__BCAST) {
+        for (int rank = 0; root && rank < others; rank++)
+            send(sched, call, rank, call->recvbuf, call->recvcount, call->recvtype);
+        if (!root) receive(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
+        return;
+    }
+    bool gathers = call->kind == AME__GATHER || call->kind == AME__GATHERV;
+    for (int rank = 0; root && rank < others && !call->failure; rank++) {
+        block_of(call, gathers, rank, &buf, &count, &type);
+        if (gathers)
+            receive(sched, call, rank, buf, count, type);
+        else
+            send(sched, call, rank, buf, count, type);
+    }
+    if (!root && gathers) send(sched, call, call->root, call->sendbuf, call->sendcount, call->sendtype);
+    if (!root && !gathers) receive(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
+}
+
+void mpi__build_inter(struct ame__sched *sched, struct mpi__coll *call)
+{
+    const struct mpi__type *type;
+    void *buf;
+    int64_t count;
+    bool all = call->kind == AME__ALLGATHER || call->kind == AME__ALLGATHERV;
+    if (call->rooted) {
+        build_rooted(sched, call);
+        return;
+    }
+    for (int rank = 0; rank < call->comm->remote->size && !call->failure; rank++) {
+        block_of(call, true, rank, &buf, &count, &type);
+        receive(sched, call, rank, buf, count, type);
+        if (all) {
+            send(sched, call, rank, call->sendbuf, call->sendcount, call->sendtype);
+        } else {
+            block_of(call, false, rank, &buf, &count, &type);
+            send(sched, call, rank, buf, count, type);
+        }
+    }
+}
+
+/* ---- reductions ---------------------------------------------------------------------------------- */
+
+/* The root receives what the other group has combined. */
+static void build_reduce(struct ame__sched *sched, struct mpi__coll *call)
+{
+    const struct mpi__comm *comm = call->comm;
+    unsigned char *bytes;
+    size_t length;
+    if (call->root == MPI_PROC_NULL) return;
+    if (call->root == MPI_ROOT) {
+        (void) mpi__coll_image(call, NULL, call->recvbuf, call->recvcount, call->recvtype, &bytes, &length);
+        ame__sched_recv(sched, bytes, length, comm->remote_base);
+        return;
+    }
+    void *acc = mpi__build_tree(sched, call, comm->local_base + comm->rank, comm->local_base, comm->size, call->sendbuf,
+                                call->recvcount, &bytes, &length);
+    if (acc) ame__sched_send(sched, bytes, length, comm->remote_base + call->root);
+}
+
+/* Leaders exchange; each hands to rank r of its group count_of(r) elements. */
+static void hand_out(struct ame__sched *sched, struct mpi__coll *call, int64_t total, int64_t (*count_of)(void *, int),
+                     int64_t (*first_of)(void *, int))
+{
+    const struct mpi__comm *comm = call->comm;
+    unsigned char *bytes, *theirs;
+    size_t length;
+    int64_t extent = ame__type_extent(call->recvtype->data), begin, span;
+    void *acc = mpi__build_tree(sched, call, comm->local_base + comm->rank, comm->local_base, comm->size, call->sendbuf,
+                                total, &bytes, &length);
+    if (call->failure) return;
+    if (!acc) {
+        (void) mpi__coll_image(call, NULL, call->recvbuf, count_of(call, comm->rank), call->recvtype, &bytes, &length);
+        ame__sched_recv(sched, bytes, length, comm->local_base);
+        return;
+    }
+    void *image = mpi__coll_image(call, NULL, NULL, total, call->recvtype, &theirs, &length);
+    ame__sched_recv(sched, theirs, length, comm->remote_base);
+    ame__sched_send(sched, bytes, length, comm->remote_base);
+    ame__sched_round(sched);
+    for (int rank = 0; rank < comm->size && !call->failure; rank++) {
+        const void *part = mpi__at(image, first_of(call, rank) * extent);
+        ame__type_span(call->recvtype->data, count_of(call, rank), &begin, &span);
+        if (rank > 0) {
+            ame__sched_send(sched, mpi__at(part, begin), (size_t) span, comm->local_base + rank);
+            continue;
+        }
+        (void) mpi__coll_image(call, NULL, call->recvbuf, count_of(call, 0), call->recvtype, &bytes, &length);
+        ame__sched_copy(sched, bytes, mpi__at(part, begin), (size_t) span);
+    }
+}
+
+static int64_t everything(void *call, int rank)
+{
+    (void) rank;
+    return ((struct mpi__coll *) call)->recvcount;
+}
+
+static int64_t from_the_beginning(void *call, int rank)
+{
+    (void) call;
+    (void) rank;
+    return 0;
+}
+
+static int64_t part_count(void *arg, int rank)
+{
+    const struct mpi__coll *call = arg;
+    bool block = !call->recvcounts.narrow && !call->recvcounts.wide;
+    return block ? call->recvcount : ame__count_at(call->recvcounts, rank);
+}
+
+static int64_t part_first(void *arg, int rank)
+{
+    int64_t first = 0;
+    for (int before = 0; before < rank; before++) first += part_count(arg, before);
+    return first;
+}
+
+void mpi__build_inter_reduction(struct ame__sched *sched, struct mpi__coll *call)
+{
+    if (call->kind == AME__REDUCE)
+        build_reduce(sched, call);
+    else if (call->kind == AME__ALLREDUCE)
+        hand_out(sched, call, call->recvcount, everything, from_the_beginning);
+    else
+        hand_out(sched, call, part_first(call, call->comm->size), part_count, part_first);
+}
