@@ -47,9 +47,11 @@ struct ame__sched;
 /* All of these: ranks are those of the communicator, never this rank itself. Out of memory is remembered and told by
  * run. */
 AME_API void ame__sched_send(struct ame__sched *sched, const void *buffer, size_t length, int rank);
-AME_API void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t length, int rank); /* exactly `length` bytes */
+AME_API void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t length,
+                             int rank); /* exactly `length` bytes */
 AME_API void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_t length);
-AME_API void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc, size_t count);
+AME_API void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc,
+                                size_t count);
 /* Calls a function of the layer above, which may not call libame: an operation that a program has defined, say. */
 AME_API void ame__sched_call(struct ame__sched *sched, void (*call)(void *arg), void *arg);
 /* Ends a round. */

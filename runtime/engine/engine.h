@@ -286,8 +286,8 @@ struct ame__engine {
     struct ame__conn *hub; /* connection to rank 0; NULL on rank 0 */
     int abort_code, abort_rank;
     bool aborted;
-    uint64_t failures;  /* requests that have failed so far */
-    bool drops_to_left; /* a message to a rank that has finalized is dropped, and is no error */
+    uint64_t failures;      /* requests that have failed so far */
+    bool drops_to_left;     /* a message to a rank that has finalized is dropped, and is no error */
     bool ready;             /* all ranks are connected to rank 0 */
     int introduced, absent; /* hub: ranks that have said their host, and connections closed, so far */
     uv_timer_t notice_timer;

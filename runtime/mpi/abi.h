@@ -6,18 +6,20 @@
 #ifndef AME_MPI_ABI_H
 #define AME_MPI_ABI_H
 
+#include "mpi/layer.h"
+
 enum { MPI__PREDEFINED = 1024 };
 extern struct mpi__object *mpi__predefined[MPI__PREDEFINED];
 
 #ifdef MPICH_ABI_OF_AME
-#define MPI__BITS(handle) ((uintptr_t) (unsigned) (handle))
-#define MPI__POINTER_BITS(handle) ((uintptr_t) (handle))
-#define MPI__FROM_BITS(type, bits) ((type) (unsigned) (bits))
+#define MPI__BITS(handle)                  ((uintptr_t) (unsigned) (handle))
+#define MPI__POINTER_BITS(handle)          ((uintptr_t) (handle))
+#define MPI__FROM_BITS(type, bits)         ((type) (unsigned) (bits))
 #define MPI__POINTER_FROM_BITS(type, bits) ((type) (bits))
 #else
-#define MPI__BITS(handle) ((uintptr_t) (handle))
-#define MPI__POINTER_BITS(handle) ((uintptr_t) (handle))
-#define MPI__FROM_BITS(type, bits) ((type) (bits))
+#define MPI__BITS(handle)                  ((uintptr_t) (handle))
+#define MPI__POINTER_BITS(handle)          ((uintptr_t) (handle))
+#define MPI__FROM_BITS(type, bits)         ((type) (bits))
 #define MPI__POINTER_FROM_BITS(type, bits) ((type) (bits))
 #endif
 
@@ -67,7 +69,8 @@ MPI__BY_NUMBER(errhandler, mpi__errhandler, MPI_Errhandler, MPI__ERRHANDLER, MPI
 MPI__BY_NUMBER(message, mpi__message, MPI_Message, MPI__MESSAGE, MPI_MESSAGE_NULL, MPI_ERR_REQUEST)
 MPI__BY_NUMBER(win, mpi__win, MPI_Win, MPI__WIN, MPI_WIN_NULL, MPI_ERR_WIN)
 MPI__BY_NUMBER(session, mpi__session, MPI_Session, MPI__SESSION, MPI_SESSION_NULL, MPI_ERR_SESSION)
-MPI__HANDLE(file, mpi__file, MPI_File, MPI__FILE, MPI_FILE_NULL, MPI_ERR_FILE, MPI__POINTER_BITS, MPI__POINTER_FROM_BITS)
+MPI__HANDLE(file, mpi__file, MPI_File, MPI__FILE, MPI_FILE_NULL, MPI_ERR_FILE, MPI__POINTER_BITS,
+            MPI__POINTER_FROM_BITS)
 
 static inline int mpi__check_out(const void *pointer, const char *argument)
 {

@@ -94,10 +94,10 @@ static int call_delete(const struct keyval *keyval, int number, uintptr_t handle
 {
     if ((MPI_Delete_function *) keyval->delete == MPI_NULL_DELETE_FN) return MPI_SUCCESS;
     if (keyval->kind == MPI__DATATYPE)
-        return ((MPI_Type_delete_attr_function *) keyval->delete) (MPI__FROM_BITS(MPI_Datatype, handle), number, value,
-                                                                   keyval->extra);
-    return ((MPI_Comm_delete_attr_function *) keyval->delete) (MPI__FROM_BITS(MPI_Comm, handle), number, value,
-                                                               keyval->extra);
+        return ((MPI_Type_delete_attr_function *) keyval->delete)(MPI__FROM_BITS(MPI_Datatype, handle), number, value,
+                                                                  keyval->extra);
+    return ((MPI_Comm_delete_attr_function *) keyval->delete)(MPI__FROM_BITS(MPI_Comm, handle), number, value,
+                                                              keyval->extra);
 }
 
 static int call_copy(const struct keyval *keyval, int number, uintptr_t handle, void *in, void *out, int *flag)
@@ -110,10 +110,10 @@ static int call_copy(const struct keyval *keyval, int number, uintptr_t handle, 
         return MPI_SUCCESS;
     }
     if (keyval->kind == MPI__DATATYPE)
-        return ((MPI_Type_copy_attr_function *) keyval->copy) (MPI__FROM_BITS(MPI_Datatype, handle), number,
-                                                               keyval->extra, in, out, flag);
-    return ((MPI_Comm_copy_attr_function *) keyval->copy) (MPI__FROM_BITS(MPI_Comm, handle), number, keyval->extra, in,
-                                                           out, flag);
+        return ((MPI_Type_copy_attr_function *) keyval->copy)(MPI__FROM_BITS(MPI_Datatype, handle), number,
+                                                              keyval->extra, in, out, flag);
+    return ((MPI_Comm_copy_attr_function *) keyval->copy)(MPI__FROM_BITS(MPI_Comm, handle), number, keyval->extra, in,
+                                                          out, flag);
 }
 
 static struct mpi__attribute **place_of(struct mpi__attribute **list, int number)

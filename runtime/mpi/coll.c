@@ -299,10 +299,10 @@ static void build_bcast(struct ame__sched *sched, struct mpi__coll *call)
 {
     struct ame__coll inner = mpi__inner(call);
     inner.root = call->root;
-    inner.recvbuf = takes_part_as_root(call)
-                        ? (void *) (uintptr_t) mpi__coll_out(call, call->recvbuf, call->recvcount, call->recvtype,
-                                                             &inner.length)
-                        : mpi__coll_in(call, call->recvbuf, call->recvcount, call->recvtype, &inner.length);
+    inner.recvbuf =
+        takes_part_as_root(call)
+            ? (void *) (uintptr_t) mpi__coll_out(call, call->recvbuf, call->recvcount, call->recvtype, &inner.length)
+            : mpi__coll_in(call, call->recvbuf, call->recvcount, call->recvtype, &inner.length);
     ame__build_bcast(sched, &inner);
 }
 
@@ -644,8 +644,8 @@ static void exchange_with(struct ame__sched *sched, struct mpi__coll *call, int 
     void *in = mpi__coll_in(call, buf, count, type, &length);
     ame__sched_recv(sched, in, length, from);
     block_of(call, in_place, to, &buf, &count, &type);
-    const void *out = in_place ? mpi__coll_copy_out(call, buf, count, type, &length)
-                               : mpi__coll_out(call, buf, count, type, &length);
+    const void *out =
+        in_place ? mpi__coll_copy_out(call, buf, count, type, &length) : mpi__coll_out(call, buf, count, type, &length);
     ame__sched_send(sched, out, length, to);
 }
 

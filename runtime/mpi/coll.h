@@ -16,9 +16,9 @@ struct mpi__after {
     struct mpi__after *next;
     enum { MPI__SCRATCH, MPI__PACKED, MPI__IMAGE } what; /* MPI__IMAGE: lies as the type says, but elsewhere */
     void *to;
-    int64_t count, begin; /* begin: of the image, relative to the address that the type counts from */
+    int64_t count, begin;   /* begin: of the image, relative to the address that the type counts from */
     struct mpi__type *type; /* held */
-    unsigned char *bytes; /* of this block */
+    unsigned char *bytes;   /* of this block */
     size_t length;
     _Alignas(16) unsigned char memory[];
 };

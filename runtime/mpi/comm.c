@@ -394,8 +394,7 @@ static int finish(struct mpi__comm *local, int local_leader, const struct side *
     free(members);
     bool first = mine->leader < theirs->leader;
     uint64_t both[2] = {first ? mine->number : theirs->number, first ? theirs->number : mine->number};
-    if (!code && remote->rank != MPI_UNDEFINED)
-        code = mpi__fail(MPI_ERR_COMM, "the two groups have ranks in common");
+    if (!code && remote->rank != MPI_UNDEFINED) code = mpi__fail(MPI_ERR_COMM, "the two groups have ranks in common");
     if (!code) code = intercomm_new(ame__seam_hash(both, sizeof both), local->group, remote, first, newcomm);
     mpi__group_drop(remote);
     return code;

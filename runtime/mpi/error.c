@@ -13,94 +13,97 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLASS_BITS = 7, RING_SIZE = 128, FIRST_ADDED = MPI_ERR_LASTCODE + 1 };
+enum { CLASS_BITS = 7, RING_SIZE = 128, FIRST_ADDED = MPI_ERR_LASTCODE + 1, DETAILS_MAX = 320 };
+
+#define CLASSES(X)                                                                                                     \
+    X(SUCCESS, "no error")                                                                                             \
+    X(ERR_BUFFER, "invalid buffer")                                                                                    \
+    X(ERR_COUNT, "invalid count")                                                                                      \
+    X(ERR_TYPE, "invalid datatype")                                                                                    \
+    X(ERR_TAG, "invalid tag")                                                                                          \
+    X(ERR_COMM, "invalid communicator")                                                                                \
+    X(ERR_RANK, "invalid rank")                                                                                        \
+    X(ERR_REQUEST, "invalid request")                                                                                  \
+    X(ERR_ROOT, "invalid root")                                                                                        \
+    X(ERR_GROUP, "invalid group")                                                                                      \
+    X(ERR_OP, "invalid operation")                                                                                     \
+    X(ERR_TOPOLOGY, "invalid topology")                                                                                \
+    X(ERR_DIMS, "invalid dimension")                                                                                   \
+    X(ERR_ARG, "invalid argument")                                                                                     \
+    X(ERR_UNKNOWN, "unknown error")                                                                                    \
+    X(ERR_TRUNCATE, "message longer than the receive buffer")                                                          \
+    X(ERR_OTHER, "error")                                                                                              \
+    X(ERR_INTERN, "internal error")                                                                                    \
+    X(ERR_PENDING, "the request has not completed")                                                                    \
+    X(ERR_IN_STATUS, "the error is in the status of a request")                                                        \
+    X(ERR_ACCESS, "permission denied")                                                                                 \
+    X(ERR_AMODE, "invalid access mode")                                                                                \
+    X(ERR_ASSERT, "invalid assertion")                                                                                 \
+    X(ERR_BAD_FILE, "invalid file name")                                                                               \
+    X(ERR_BASE, "invalid base address")                                                                                \
+    X(ERR_CONVERSION, "error in a data conversion function")                                                           \
+    X(ERR_DISP, "invalid displacement")                                                                                \
+    X(ERR_DUP_DATAREP, "the data representation is defined already")                                                   \
+    X(ERR_FILE_EXISTS, "the file exists")                                                                              \
+    X(ERR_FILE_IN_USE, "the file is in use")                                                                           \
+    X(ERR_FILE, "invalid file handle")                                                                                 \
+    X(ERR_INFO_KEY, "invalid key of an info object")                                                                   \
+    X(ERR_INFO_NOKEY, "no such key in the info object")                                                                \
+    X(ERR_INFO_VALUE, "invalid value for an info object")                                                              \
+    X(ERR_INFO, "invalid info object")                                                                                 \
+    X(ERR_IO, "input or output error")                                                                                 \
+    X(ERR_KEYVAL, "invalid attribute key")                                                                             \
+    X(ERR_LOCKTYPE, "invalid lock type")                                                                               \
+    X(ERR_NAME, "no such service name")                                                                                \
+    X(ERR_NO_MEM, "out of memory")                                                                                     \
+    X(ERR_NOT_SAME, "an argument is not the same on all ranks")                                                        \
+    X(ERR_NO_SPACE, "no space left")                                                                                   \
+    X(ERR_NO_SUCH_FILE, "no such file")                                                                                \
+    X(ERR_PORT, "invalid port name")                                                                                   \
+    X(ERR_QUOTA, "quota exceeded")                                                                                     \
+    X(ERR_READ_ONLY, "the file is read-only")                                                                          \
+    X(ERR_RMA_ATTACH, "memory cannot be attached")                                                                     \
+    X(ERR_RMA_CONFLICT, "conflicting accesses to a window")                                                            \
+    X(ERR_RMA_RANGE, "outside of the window")                                                                          \
+    X(ERR_RMA_SHARED, "memory cannot be shared")                                                                       \
+    X(ERR_RMA_SYNC, "wrong synchronization of a window")                                                               \
+    X(ERR_SERVICE, "invalid service name")                                                                             \
+    X(ERR_SIZE, "invalid size")                                                                                        \
+    X(ERR_SPAWN, "processes cannot be started")                                                                        \
+    X(ERR_UNSUPPORTED_DATAREP, "unsupported data representation")                                                      \
+    X(ERR_UNSUPPORTED_OPERATION, "not supported")                                                                      \
+    X(ERR_WIN, "invalid window")                                                                                       \
+    X(ERR_RMA_FLAVOR, "wrong kind of window")                                                                          \
+    X(ERR_PROC_ABORTED, "another rank has ended")                                                                      \
+    X(ERR_VALUE_TOO_LARGE, "the value is too large to be stored")                                                      \
+    X(ERR_SESSION, "invalid session")                                                                                  \
+    X(ERR_ERRHANDLER, "invalid error handler")                                                                         \
+    X(ERR_ABI, "not possible with this ABI")                                                                           \
+    X(T_ERR_CANNOT_INIT, "the tools interface cannot be initialized")                                                  \
+    X(T_ERR_NOT_ACCESSIBLE, "not accessible")                                                                          \
+    X(T_ERR_NOT_INITIALIZED, "the tools interface is not initialized")                                                 \
+    X(T_ERR_NOT_SUPPORTED, "not supported")                                                                            \
+    X(T_ERR_MEMORY, "out of memory")                                                                                   \
+    X(T_ERR_INVALID, "invalid argument")                                                                               \
+    X(T_ERR_INVALID_INDEX, "invalid index")                                                                            \
+    X(T_ERR_INVALID_ITEM, "invalid item")                                                                              \
+    X(T_ERR_INVALID_SESSION, "invalid session")                                                                        \
+    X(T_ERR_INVALID_HANDLE, "invalid handle")                                                                          \
+    X(T_ERR_INVALID_NAME, "no such name")                                                                              \
+    X(T_ERR_OUT_OF_HANDLES, "no more handles")                                                                         \
+    X(T_ERR_OUT_OF_SESSIONS, "no more sessions")                                                                       \
+    X(T_ERR_CVAR_SET_NOT_NOW, "the variable cannot be set now")                                                        \
+    X(T_ERR_CVAR_SET_NEVER, "the variable cannot be set")                                                              \
+    X(T_ERR_PVAR_NO_WRITE, "the variable cannot be written")                                                           \
+    X(T_ERR_PVAR_NO_STARTSTOP, "the variable cannot be started and stopped")                                           \
+    X(T_ERR_PVAR_NO_ATOMIC, "the variable cannot be read and reset at once")
 
 static const struct {
     int class;
     const char *name, *text;
 } classes[] = {
 #define CLASS(name, text) {MPI_##name, "MPI_" #name, text},
-    CLASS(SUCCESS, "no error")
-    CLASS(ERR_BUFFER, "invalid buffer")
-    CLASS(ERR_COUNT, "invalid count")
-    CLASS(ERR_TYPE, "invalid datatype")
-    CLASS(ERR_TAG, "invalid tag")
-    CLASS(ERR_COMM, "invalid communicator")
-    CLASS(ERR_RANK, "invalid rank")
-    CLASS(ERR_REQUEST, "invalid request")
-    CLASS(ERR_ROOT, "invalid root")
-    CLASS(ERR_GROUP, "invalid group")
-    CLASS(ERR_OP, "invalid operation")
-    CLASS(ERR_TOPOLOGY, "invalid topology")
-    CLASS(ERR_DIMS, "invalid dimension")
-    CLASS(ERR_ARG, "invalid argument")
-    CLASS(ERR_UNKNOWN, "unknown error")
-    CLASS(ERR_TRUNCATE, "message longer than the receive buffer")
-    CLASS(ERR_OTHER, "error")
-    CLASS(ERR_INTERN, "internal error")
-    CLASS(ERR_PENDING, "the request has not completed")
-    CLASS(ERR_IN_STATUS, "the error is in the status of a request")
-    CLASS(ERR_ACCESS, "permission denied")
-    CLASS(ERR_AMODE, "invalid access mode")
-    CLASS(ERR_ASSERT, "invalid assertion")
-    CLASS(ERR_BAD_FILE, "invalid file name")
-    CLASS(ERR_BASE, "invalid base address")
-    CLASS(ERR_CONVERSION, "error in a data conversion function")
-    CLASS(ERR_DISP, "invalid displacement")
-    CLASS(ERR_DUP_DATAREP, "the data representation is defined already")
-    CLASS(ERR_FILE_EXISTS, "the file exists")
-    CLASS(ERR_FILE_IN_USE, "the file is in use")
-    CLASS(ERR_FILE, "invalid file handle")
-    CLASS(ERR_INFO_KEY, "invalid key of an info object")
-    CLASS(ERR_INFO_NOKEY, "no such key in the info object")
-    CLASS(ERR_INFO_VALUE, "invalid value for an info object")
-    CLASS(ERR_INFO, "invalid info object")
-    CLASS(ERR_IO, "input or output error")
-    CLASS(ERR_KEYVAL, "invalid attribute key")
-    CLASS(ERR_LOCKTYPE, "invalid lock type")
-    CLASS(ERR_NAME, "no such service name")
-    CLASS(ERR_NO_MEM, "out of memory")
-    CLASS(ERR_NOT_SAME, "an argument is not the same on all ranks")
-    CLASS(ERR_NO_SPACE, "no space left")
-    CLASS(ERR_NO_SUCH_FILE, "no such file")
-    CLASS(ERR_PORT, "invalid port name")
-    CLASS(ERR_QUOTA, "quota exceeded")
-    CLASS(ERR_READ_ONLY, "the file is read-only")
-    CLASS(ERR_RMA_ATTACH, "memory cannot be attached")
-    CLASS(ERR_RMA_CONFLICT, "conflicting accesses to a window")
-    CLASS(ERR_RMA_RANGE, "outside of the window")
-    CLASS(ERR_RMA_SHARED, "memory cannot be shared")
-    CLASS(ERR_RMA_SYNC, "wrong synchronization of a window")
-    CLASS(ERR_SERVICE, "invalid service name")
-    CLASS(ERR_SIZE, "invalid size")
-    CLASS(ERR_SPAWN, "processes cannot be started")
-    CLASS(ERR_UNSUPPORTED_DATAREP, "unsupported data representation")
-    CLASS(ERR_UNSUPPORTED_OPERATION, "not supported")
-    CLASS(ERR_WIN, "invalid window")
-    CLASS(ERR_RMA_FLAVOR, "wrong kind of window")
-    CLASS(ERR_PROC_ABORTED, "another rank has ended")
-    CLASS(ERR_VALUE_TOO_LARGE, "the value is too large to be stored")
-    CLASS(ERR_SESSION, "invalid session")
-    CLASS(ERR_ERRHANDLER, "invalid error handler")
-    CLASS(ERR_ABI, "not possible with this ABI")
-    CLASS(T_ERR_CANNOT_INIT, "the tools interface cannot be initialized")
-    CLASS(T_ERR_NOT_ACCESSIBLE, "not accessible")
-    CLASS(T_ERR_NOT_INITIALIZED, "the tools interface is not initialized")
-    CLASS(T_ERR_NOT_SUPPORTED, "not supported")
-    CLASS(T_ERR_MEMORY, "out of memory")
-    CLASS(T_ERR_INVALID, "invalid argument")
-    CLASS(T_ERR_INVALID_INDEX, "invalid index")
-    CLASS(T_ERR_INVALID_ITEM, "invalid item")
-    CLASS(T_ERR_INVALID_SESSION, "invalid session")
-    CLASS(T_ERR_INVALID_HANDLE, "invalid handle")
-    CLASS(T_ERR_INVALID_NAME, "no such name")
-    CLASS(T_ERR_OUT_OF_HANDLES, "no more handles")
-    CLASS(T_ERR_OUT_OF_SESSIONS, "no more sessions")
-    CLASS(T_ERR_CVAR_SET_NOT_NOW, "the variable cannot be set now")
-    CLASS(T_ERR_CVAR_SET_NEVER, "the variable cannot be set")
-    CLASS(T_ERR_PVAR_NO_WRITE, "the variable cannot be written")
-    CLASS(T_ERR_PVAR_NO_STARTSTOP, "the variable cannot be started and stopped")
-    CLASS(T_ERR_PVAR_NO_ATOMIC, "the variable cannot be read and reset at once")
+    CLASSES(CLASS)
 #undef CLASS
 };
 
@@ -117,7 +120,7 @@ static int ring_next = 1;
 static struct added *added;
 static int added_count;
 int mpi__last_used_code = MPI_ERR_LASTCODE; /* behind MPI_LASTUSEDCODE */
-static _Thread_local char details[MPI_MAX_ERROR_STRING];
+static _Thread_local char details[DETAILS_MAX];
 static _Thread_local struct mpi__comm *raised_on;
 
 struct mpi__errhandler mpi__errors_are_fatal = {.what = MPI__FATAL}, mpi__errors_abort = {.what = MPI__ABORT},
@@ -164,7 +167,8 @@ int mpi__fail_ame(int code)
                  {AME_E_INTERNAL, MPI_ERR_INTERN}};
     if (code == AME_OK) return MPI_SUCCESS;
     const char *text = ame_last_error();
-    if (strncmp(text, "ame_", 4) == 0 && strstr(text, ": ")) text = strstr(text, ": ") + 2; /* MPI's name is put there */
+    if (strncmp(text, "ame_", 4) == 0 && strstr(text, ": "))
+        text = strstr(text, ": ") + 2; /* MPI's name is put there */
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].code == code) return mpi__fail(table[i].class, "%s", text);
     return mpi__fail(MPI_ERR_OTHER, "%s", text);
@@ -193,7 +197,7 @@ static int slot_of(int code)
 
 int mpi__code(int class, const char *function)
 {
-    char host[64] = "?";
+    char host[48] = "?";
     if (class >= 1 << CLASS_BITS || class <= MPI_SUCCESS) return class; /* it has a text already, or is the program's */
     gethostname(host, sizeof host - 1);
     pthread_mutex_lock(&lock);
@@ -291,7 +295,8 @@ int mpi__raise(struct mpi__object *object, int class, const char *function)
 
 int mpi__unsupported(const char *function)
 {
-    int class = mpi__fail(MPI_ERR_UNSUPPORTED_OPERATION, "AME does not implement this function (ame-info --mpi lists all)");
+    int class =
+        mpi__fail(MPI_ERR_UNSUPPORTED_OPERATION, "AME does not implement this function (ame-info --mpi lists all)");
     bool file = strncmp(function, "MPI_File_", 9) == 0;
     if (!file && mpi__running()) return mpi__code(class, function);
     return mpi__raise(file ? &mpi__no_file.object : NULL, class, function);
@@ -514,7 +519,8 @@ int mpi__Add_error_string(int code, const char *string)
     pthread_mutex_unlock(&lock);
     if (own) return MPI_SUCCESS;
     free(copy);
-    return mpi__fail(MPI_ERR_ARG, "argument 'errorcode' is %d, which was not made by MPI_Add_error_class or _code", code);
+    return mpi__fail(MPI_ERR_ARG, "argument 'errorcode' is %d, which was not made by MPI_Add_error_class or _code",
+                     code);
 }
 
 static int remove_added(int code, int what, const char *argument)
@@ -538,8 +544,8 @@ static int remove_added(int code, int what, const char *argument)
     }
     pthread_mutex_unlock(&lock);
     if (!result) return result;
-    return mpi__fail(result, "argument '%s' is %d, which cannot be removed (not made by the program, or in use)", argument,
-                     code);
+    return mpi__fail(result, "argument '%s' is %d, which cannot be removed (not made by the program, or in use)",
+                     argument, code);
 }
 
 int mpi__Remove_error_class(int class)

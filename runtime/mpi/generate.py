@@ -231,8 +231,8 @@ def constant_lines(kind, constants, abi):
 def make_header(functions, sections, abi):
     lines = ['/* mpi.h - the C interface of MPI: %s, as AME implements it. Generated. */'
              % ('the standard ABI of MPI 5.0' if abi == 'standard' else "MPICH's ABI"),
-             '#ifndef AME_MPI_H', '#define AME_MPI_H', '#include <stdint.h>', '#ifdef __cplusplus', 'extern "C" {', '#endif',
-             '#define AME_MPI 1']
+             '#ifndef AME_MPI_H', '#define AME_MPI_H', '#include <stdint.h>', '#ifdef __GNUC__', '#pragma GCC visibility push(default)', '#endif',
+             '#ifdef __cplusplus', 'extern "C" {', '#endif', '#define AME_MPI 1']
     if abi == 'standard':
         lines += ['typedef intptr_t MPI_Aint;', 'typedef int64_t MPI_Offset;', 'typedef int64_t MPI_Count;']
     else:
@@ -270,7 +270,7 @@ def make_header(functions, sections, abi):
     lines += ['#ifndef AME_MPI_NO_REMOVED', '#define MPI_COMBINER_HVECTOR_INTEGER %d' % (5 if abi == 'mpich' else 1005),
               '#define MPI_COMBINER_HINDEXED_INTEGER %d' % (8 if abi == 'mpich' else 1008),
               '#define MPI_COMBINER_STRUCT_INTEGER %d' % (11 if abi == 'mpich' else 1011), '#endif']
-    lines += ['#ifdef __cplusplus', '}', '#endif', '#endif']
+    lines += ['#ifdef __cplusplus', '}', '#endif', '#ifdef __GNUC__', '#pragma GCC visibility pop', '#endif', '#endif']
     return lines
 
 

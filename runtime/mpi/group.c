@@ -146,7 +146,8 @@ int mpi__Group_difference(struct mpi__group *group1, struct mpi__group *group2, 
 }
 
 /* A list of ranks of `group`, each at most once: those, or all others. */
-static int select_ranks(const struct mpi__group *group, int n, const int ranks[], bool these, struct mpi__group **newgroup)
+static int select_ranks(const struct mpi__group *group, int n, const int ranks[], bool these,
+                        struct mpi__group **newgroup)
 {
     bool *listed = calloc((size_t) group->size + 1, sizeof *listed);
     int *world = malloc(((size_t) group->size + 1) * sizeof *world), size = 0;

@@ -188,7 +188,8 @@ int mpi__Info_get_nkeys(struct mpi__info *info, int *nkeys)
 
 int mpi__Info_get_nthkey(struct mpi__info *info, int n, char *key)
 {
-    if (n < 0 || n >= info->count) return mpi__fail(MPI_ERR_ARG, "argument 'n' is %d; there are %d keys", n, info->count);
+    if (n < 0 || n >= info->count)
+        return mpi__fail(MPI_ERR_ARG, "argument 'n' is %d; there are %d keys", n, info->count);
     snprintf(key, MPI_MAX_INFO_KEY, "%s", info->pairs[n].key);
     return MPI_SUCCESS;
 }

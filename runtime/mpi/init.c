@@ -45,7 +45,8 @@ static int fill_env(void)
     struct mpi__info *told = NULL;
     char *arguments[] = {(char *) (uintptr_t) program_invocation_name, NULL};
     int code = mpi__Info_create_env(1, arguments, &told);
-    for (int i = 0; !code && i < told->count; i++) code = mpi__info_put(&env_info, told->pairs[i].key, told->pairs[i].value);
+    for (int i = 0; !code && i < told->count; i++)
+        code = mpi__info_put(&env_info, told->pairs[i].key, told->pairs[i].value);
     mpi__info_drop(told);
     return code;
 }
@@ -344,12 +345,11 @@ MPI_Aint mpi__Aint_diff(MPI_Aint a, MPI_Aint b)
 /* ---- the ABI ------------------------------------------------------------------------------------- */
 #ifdef MPICH_ABI_OF_AME
 static int no_weights[2];
-__attribute__((visibility("default"))) int *const MPI_UNWEIGHTED = &no_weights[0];
-__attribute__((visibility("default"))) int *const MPI_WEIGHTS_EMPTY = &no_weights[1];
-__attribute__((visibility("default"))) struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES = (void *) no_weights;
+int *const MPI_UNWEIGHTED = &no_weights[0];
+int *const MPI_WEIGHTS_EMPTY = &no_weights[1];
+struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES = (void *) no_weights;
 
-__attribute__((visibility("default"))) int MPIR_Dup_fn(MPI_Comm comm, int keyval, void *extra, void *in, void *out,
-                                                       int *flag)
+int MPIR_Dup_fn(MPI_Comm comm, int keyval, void *extra, void *in, void *out, int *flag)
 {
     (void) comm;
     (void) keyval;
@@ -395,7 +395,8 @@ int mpi__Abi_get_fortran_info(struct mpi__info **info)
 
 int mpi__Abi_set_fortran_info(struct mpi__info *info)
 {
-    if (fortran || ame_state != BEFORE) return mpi__fail(MPI_ERR_ABI, "the sizes of Fortran types have been set already");
+    if (fortran || ame_state != BEFORE)
+        return mpi__fail(MPI_ERR_ABI, "the sizes of Fortran types have been set already");
     fortran = mpi__info_copy(info);
     return fortran ? MPI_SUCCESS : mpi__no_memory();
 }

@@ -26,15 +26,15 @@ static void block_of(const struct mpi__coll *call, bool receives, int i, void **
     }
 }
 
-static void receive(struct ame__sched *sched, struct mpi__coll *call, int from, void *buf, int64_t count,
-                    const struct mpi__type *type)
+static void take(struct ame__sched *sched, struct mpi__coll *call, int from, void *buf, int64_t count,
+                 const struct mpi__type *type)
 {
     size_t length;
     void *in = mpi__coll_in(call, buf, count, type, &length);
     ame__sched_recv(sched, in, length, call->comm->remote_base + from);
 }
 
-static void send(struct ame__sched *sched, struct mpi__coll *call, int to, const void *buf, int64_t count,
+static void give(struct ame__sched *sched, struct mpi__coll *call, int to, const void *buf, int64_t count,
                  const struct mpi__type *type)
 {
     size_t length;
@@ -52,20 +52,20 @@ static void build_rooted(struct ame__sched *sched, struct mpi__coll *call)
     if (call->root == MPI_PROC_NULL) return;
     if (call->kind == AME__BCAST) {
         for (int rank = 0; root && rank < others; rank++)
-            send(sched, call, rank, call->recvbuf, call->recvcount, call->recvtype);
-        if (!root) receive(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
+            give(sched, call, rank, call->recvbuf, call->recvcount, call->recvtype);
+        if (!root) take(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
         return;
     }
     bool gathers = call->kind == AME__GATHER || call->kind == AME__GATHERV;
     for (int rank = 0; root && rank < others && !call->failure; rank++) {
         block_of(call, gathers, rank, &buf, &count, &type);
         if (gathers)
-            receive(sched, call, rank, buf, count, type);
+            take(sched, call, rank, buf, count, type);
         else
-            send(sched, call, rank, buf, count, type);
+            give(sched, call, rank, buf, count, type);
     }
-    if (!root && gathers) send(sched, call, call->root, call->sendbuf, call->sendcount, call->sendtype);
-    if (!root && !gathers) receive(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
+    if (!root && gathers) give(sched, call, call->root, call->sendbuf, call->sendcount, call->sendtype);
+    if (!root && !gathers) take(sched, call, call->root, call->recvbuf, call->recvcount, call->recvtype);
 }
 
 void mpi__build_inter(struct ame__sched *sched, struct mpi__coll *call)
@@ -80,12 +80,12 @@ void mpi__build_inter(struct ame__sched *sched, struct mpi__coll *call)
     }
     for (int rank = 0; rank < call->comm->remote->size && !call->failure; rank++) {
         block_of(call, true, rank, &buf, &count, &type);
-        receive(sched, call, rank, buf, count, type);
+        take(sched, call, rank, buf, count, type);
         if (all) {
-            send(sched, call, rank, call->sendbuf, call->sendcount, call->sendtype);
+            give(sched, call, rank, call->sendbuf, call->sendcount, call->sendtype);
         } else {
             block_of(call, false, rank, &buf, &count, &type);
-            send(sched, call, rank, buf, count, type);
+            give(sched, call, rank, buf, count, type);
         }
     }
 }

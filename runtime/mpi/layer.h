@@ -87,7 +87,7 @@ int mpi__running(void);
 
 struct mpi__errhandler {
     struct mpi__object object;
-    enum mpi__kind kind;       /* of the objects it is for */
+    enum mpi__kind kind; /* of the objects it is for */
     enum { MPI__FATAL, MPI__ABORT, MPI__RETURN, MPI__USER } what;
     void (*function)(void *object, int *code, ...);
 };
@@ -101,7 +101,7 @@ struct mpi__info {
     struct mpi__object object;
     struct mpi__pair {
         char *key, *value;
-    } *pairs;
+    } * pairs;
     int count, room;
 };
 struct mpi__info *mpi__info_new(void);
@@ -114,7 +114,8 @@ void mpi__info_drop(struct mpi__info *info);
 
 struct mpi__attribute;
 /* Copies the attributes of one object to a new one, by the program's functions. */
-int mpi__attributes_copy(enum mpi__kind kind, uintptr_t handle, struct mpi__attribute *from, struct mpi__attribute **to);
+int mpi__attributes_copy(enum mpi__kind kind, uintptr_t handle, struct mpi__attribute *from,
+                         struct mpi__attribute **to);
 /* Deletes all, the one set last first; stops at a function that refuses. */
 int mpi__attributes_delete(enum mpi__kind kind, uintptr_t handle, struct mpi__attribute **attributes);
 
@@ -151,7 +152,7 @@ struct mpi__comm {
     struct mpi__named {
         uint64_t key;
         uint64_t count;
-    } *named; /* calls of MPI_Comm_create_group so far, by group and tag */
+    } * named; /* calls of MPI_Comm_create_group so far, by group and tag */
     int named_count;
     char name[MPI_MAX_OBJECT_NAME];
 };
@@ -232,18 +233,18 @@ struct mpi__coll;
 struct mpi__request {
     struct mpi__object object;
     bool persistent, active;
-    bool complete;            /* there is no `ame` to wait for: `result` is what happened */
-    ame_request *ame;         /* what is under way */
+    bool complete;    /* there is no `ame` to wait for: `result` is what happened */
+    ame_request *ame; /* what is under way */
     struct mpi__result result;
-    struct mpi__comm *comm;   /* held; NULL: none */
-    struct mpi__type *type;   /* held */
+    struct mpi__comm *comm; /* held; NULL: none */
+    struct mpi__type *type; /* held */
     void *buf;
     int64_t count;
     struct mpi__run run;
     bool receives;
     int (*start)(struct mpi__request *request); /* of a persistent one */
-    int peer, tag, mode;      /* its arguments */
-    struct mpi__coll *coll;   /* of a collective call, owned */
+    int peer, tag, mode;                        /* its arguments */
+    struct mpi__coll *coll;                     /* of a collective call, owned */
     struct mpi__grequest *generalized;
     struct mpi__request *pair; /* MPI_Isendrecv: the receive, which is waited for after this, the send */
     struct mpi__partitions *partitions;

@@ -107,7 +107,8 @@ static enum column column_of(const struct ame__basic *basic)
         if (basic->id == AME__BASIC_LONG_DOUBLE) return C_l;
         return basic->size == sizeof(float) ? C_f : basic->size == sizeof(double) ? C_d : COLUMNS;
     case AME__KIND_COMPLEX:
-        if (basic->id == AME__BASIC_C_LONG_DOUBLE_COMPLEX || basic->id == AME__BASIC_CXX_LONG_DOUBLE_COMPLEX) return C_cl;
+        if (basic->id == AME__BASIC_C_LONG_DOUBLE_COMPLEX || basic->id == AME__BASIC_CXX_LONG_DOUBLE_COMPLEX)
+            return C_cl;
         return basic->size == sizeof(float _Complex) ? C_cf : basic->size == sizeof(double _Complex) ? C_cd : COLUMNS;
     case AME__KIND_PACKED:
     case AME__KIND_PAIR:
@@ -119,8 +120,8 @@ static enum column column_of(const struct ame__basic *basic)
 /* Which operations a kind of type is for (MPI 4.1, 6.9.2); MPI_CHAR is taken as a number, as MPICH does. */
 static bool is_for(enum number number, enum ame__kind kind)
 {
-    bool number_kind = kind == AME__KIND_SIGNED || kind == AME__KIND_UNSIGNED || kind == AME__KIND_ADDRESS ||
-                       kind == AME__KIND_TEXT;
+    bool number_kind =
+        kind == AME__KIND_SIGNED || kind == AME__KIND_UNSIGNED || kind == AME__KIND_ADDRESS || kind == AME__KIND_TEXT;
     switch (number) {
     case SUM:
     case PROD: return number_kind || kind == AME__KIND_FLOAT || kind == AME__KIND_COMPLEX;
@@ -162,13 +163,20 @@ void mpi__ops_open(void)
     static const struct {
         MPI_Op handle;
         const char *name;
-    } predefined[NUMBERS] = {[SUM] = {MPI_SUM, "MPI_SUM"},          [MIN] = {MPI_MIN, "MPI_MIN"},
-                             [MAX] = {MPI_MAX, "MPI_MAX"},          [PROD] = {MPI_PROD, "MPI_PROD"},
-                             [BAND] = {MPI_BAND, "MPI_BAND"},       [BOR] = {MPI_BOR, "MPI_BOR"},
-                             [BXOR] = {MPI_BXOR, "MPI_BXOR"},       [LAND] = {MPI_LAND, "MPI_LAND"},
-                             [LOR] = {MPI_LOR, "MPI_LOR"},          [LXOR] = {MPI_LXOR, "MPI_LXOR"},
-                             [MINLOC] = {MPI_MINLOC, "MPI_MINLOC"}, [MAXLOC] = {MPI_MAXLOC, "MPI_MAXLOC"},
-                             [REPLACE] = {MPI_REPLACE, "MPI_REPLACE"}, [NO_OP] = {MPI_NO_OP, "MPI_NO_OP"}};
+    } predefined[NUMBERS] = {[SUM] = {MPI_SUM, "MPI_SUM"},
+                             [MIN] = {MPI_MIN, "MPI_MIN"},
+                             [MAX] = {MPI_MAX, "MPI_MAX"},
+                             [PROD] = {MPI_PROD, "MPI_PROD"},
+                             [BAND] = {MPI_BAND, "MPI_BAND"},
+                             [BOR] = {MPI_BOR, "MPI_BOR"},
+                             [BXOR] = {MPI_BXOR, "MPI_BXOR"},
+                             [LAND] = {MPI_LAND, "MPI_LAND"},
+                             [LOR] = {MPI_LOR, "MPI_LOR"},
+                             [LXOR] = {MPI_LXOR, "MPI_LXOR"},
+                             [MINLOC] = {MPI_MINLOC, "MPI_MINLOC"},
+                             [MAXLOC] = {MPI_MAXLOC, "MPI_MAXLOC"},
+                             [REPLACE] = {MPI_REPLACE, "MPI_REPLACE"},
+                             [NO_OP] = {MPI_NO_OP, "MPI_NO_OP"}};
     static struct mpi__op ops[NUMBERS];
     for (int i = 0; i < NUMBERS; i++) {
         ops[i].number = i;
@@ -199,13 +207,13 @@ void mpi__op_apply(const struct mpi__op *op, struct mpi__type *type, const void 
         combine(in, acc, (size_t) count);
     } else if (op->large) {
         MPI_Count length = count;
-        ((MPI_User_function_c *) op->function) (left, acc, &length, &handle);
+        ((MPI_User_function_c *) op->function)(left, acc, &length, &handle);
     } else {
         int64_t extent = ame__type_extent(type->data);
         for (int64_t at = 0; at < count; at += INT32_MAX) {
             int length = (int) (count - at < INT32_MAX ? count - at : INT32_MAX);
-            ((MPI_User_function *) op->function) ((char *) left + at * extent, (char *) acc + at * extent, &length,
-                                                  &handle);
+            ((MPI_User_function *) op->function)((char *) left + at * extent, (char *) acc + at * extent, &length,
+                                                 &handle);
         }
     }
 }

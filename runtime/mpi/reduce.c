@@ -271,11 +271,11 @@ static void build_chain(struct ame__sched *sched, struct mpi__coll *call)
     int64_t count = call->recvcount;
     unsigned char *own, *before;
     size_t length;
-    void *mine = mpi__coll_image(call, own_data(call), exclusive ? NULL : call->recvbuf, count, call->recvtype, &own,
-                                 &length);
+    void *mine =
+        mpi__coll_image(call, own_data(call), exclusive ? NULL : call->recvbuf, count, call->recvtype, &own, &length);
     if (comm->rank > 0) {
-        void *others = mpi__coll_image(call, NULL, exclusive ? call->recvbuf : NULL, count, call->recvtype, &before,
-                                       &length);
+        void *others =
+            mpi__coll_image(call, NULL, exclusive ? call->recvbuf : NULL, count, call->recvtype, &before, &length);
         ame__sched_recv(sched, before, length, comm->rank - 1);
         ame__sched_round(sched);
         mpi__build_apply(sched, call, others, mine, count);

@@ -307,7 +307,8 @@ static int conclude_all(struct many *many, MPI_Status statuses[])
         if (failed && !ignored) status->MPI_ERROR = error;
         if (failed && !ignored) /* those before it had none */
             for (int before = i; before-- > 0 && error && error != MPI_ERR_PENDING;)
-                if (statuses[before].MPI_ERROR != MPI_ERR_PENDING && !many->requests[before]) statuses[before].MPI_ERROR = 0;
+                if (statuses[before].MPI_ERROR != MPI_ERR_PENDING && !many->requests[before])
+                    statuses[before].MPI_ERROR = 0;
     }
     return failed ? mpi__fail(MPI_ERR_IN_STATUS, "%s", "one of the requests has failed") : MPI_SUCCESS;
 }

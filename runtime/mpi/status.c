@@ -156,8 +156,9 @@ int mpi__Status_set_elements(MPI_Status *status, struct mpi__type *type, int64_t
     int code = check(status);
     if (code) return code;
     int64_t bytes = count < 0 ? -1 : ame__type_elements_bytes(type->data, count);
-    if (bytes < 0) return mpi__fail(MPI_ERR_ARG, "argument 'count' is %lld, which is no number of elements of the type",
-                                    (long long) count);
+    if (bytes < 0)
+        return mpi__fail(MPI_ERR_ARG, "argument 'count' is %lld, which is no number of elements of the type",
+                         (long long) count);
     mpi__status_set_length(status, bytes);
     return MPI_SUCCESS;
 }

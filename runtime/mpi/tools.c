@@ -47,7 +47,8 @@ int mpi__T_cvar_get_num(int *num_cvar)
     return MPI_SUCCESS;
 }
 
-int mpi__T_cvar_get_info(int cvar_index, char *name, int *name_len, int *verbosity, MPI_Datatype *datatype, MPI_T_enum *enumtype, char *desc, int *desc_len, int *bind, int *scope)
+int mpi__T_cvar_get_info(int cvar_index, char *name, int *name_len, int *verbosity, MPI_Datatype *datatype,
+                         MPI_T_enum *enumtype, char *desc, int *desc_len, int *bind, int *scope)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) cvar_index;
@@ -111,7 +112,9 @@ int mpi__T_pvar_get_num(int *num_pvar)
     return MPI_SUCCESS;
 }
 
-int mpi__T_pvar_get_info(int pvar_index, char *name, int *name_len, int *verbosity, int *var_class, MPI_Datatype *datatype, MPI_T_enum *enumtype, char *desc, int *desc_len, int *bind, int *readonly, int *continuous, int *atomic)
+int mpi__T_pvar_get_info(int pvar_index, char *name, int *name_len, int *verbosity, int *var_class,
+                         MPI_Datatype *datatype, MPI_T_enum *enumtype, char *desc, int *desc_len, int *bind,
+                         int *readonly, int *continuous, int *atomic)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) pvar_index;
@@ -154,7 +157,8 @@ int mpi__T_pvar_session_free(MPI_T_pvar_session *pe_session)
     return MPI_SUCCESS;
 }
 
-int mpi__T_pvar_handle_alloc(MPI_T_pvar_session pe_session, int pvar_index, void *obj_handle, MPI_T_pvar_handle *handle, int *count)
+int mpi__T_pvar_handle_alloc(MPI_T_pvar_session pe_session, int pvar_index, void *obj_handle, MPI_T_pvar_handle *handle,
+                             int *count)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) pe_session;
@@ -231,7 +235,8 @@ int mpi__T_category_get_num(int *num_cat)
     return MPI_SUCCESS;
 }
 
-int mpi__T_category_get_info(int cat_index, char *name, int *name_len, char *desc, int *desc_len, int *num_cvars, int *num_pvars, int *num_categories)
+int mpi__T_category_get_info(int cat_index, char *name, int *name_len, char *desc, int *desc_len, int *num_cvars,
+                             int *num_pvars, int *num_categories)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) cat_index;
@@ -311,7 +316,9 @@ int mpi__T_event_get_num(int *num_events)
     return MPI_SUCCESS;
 }
 
-int mpi__T_event_get_info(int event_index, char *name, int *name_len, int *verbosity, MPI_Datatype array_of_datatypes[], MPI_Aint array_of_displacements[], int *num_elements, MPI_T_enum *enumtype, struct mpi__info **info, char *desc, int *desc_len, int *bind)
+int mpi__T_event_get_info(int event_index, char *name, int *name_len, int *verbosity, MPI_Datatype array_of_datatypes[],
+                          MPI_Aint array_of_displacements[], int *num_elements, MPI_T_enum *enumtype,
+                          struct mpi__info **info, char *desc, int *desc_len, int *bind)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_index;
@@ -337,7 +344,8 @@ int mpi__T_event_get_index(const char *name, int *event_index)
     return MPI_T_ERR_INVALID_NAME;
 }
 
-int mpi__T_event_handle_alloc(int event_index, void *obj_handle, struct mpi__info *info, MPI_T_event_registration *event_registration)
+int mpi__T_event_handle_alloc(int event_index, void *obj_handle, struct mpi__info *info,
+                              MPI_T_event_registration *event_registration)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_index;
@@ -363,7 +371,8 @@ int mpi__T_event_handle_get_info(MPI_T_event_registration event_registration, st
     return MPI_T_ERR_INVALID_INDEX;
 }
 
-int mpi__T_event_register_callback(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety, struct mpi__info *info, void *user_data, MPI_T_event_cb_function *event_cb_function)
+int mpi__T_event_register_callback(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety,
+                                   struct mpi__info *info, void *user_data, MPI_T_event_cb_function *event_cb_function)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_registration;
@@ -374,7 +383,8 @@ int mpi__T_event_register_callback(MPI_T_event_registration event_registration, 
     return MPI_T_ERR_INVALID_HANDLE;
 }
 
-int mpi__T_event_callback_set_info(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety, struct mpi__info *info)
+int mpi__T_event_callback_set_info(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety,
+                                   struct mpi__info *info)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_registration;
@@ -383,7 +393,8 @@ int mpi__T_event_callback_set_info(MPI_T_event_registration event_registration, 
     return MPI_T_ERR_INVALID_HANDLE;
 }
 
-int mpi__T_event_callback_get_info(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety, struct mpi__info **info_used)
+int mpi__T_event_callback_get_info(MPI_T_event_registration event_registration, MPI_T_cb_safety cb_safety,
+                                   struct mpi__info **info_used)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_registration;
@@ -392,7 +403,8 @@ int mpi__T_event_callback_get_info(MPI_T_event_registration event_registration, 
     return MPI_T_ERR_INVALID_INDEX;
 }
 
-int mpi__T_event_handle_free(MPI_T_event_registration event_registration, void *user_data, MPI_T_event_free_cb_function *free_cb_function)
+int mpi__T_event_handle_free(MPI_T_event_registration event_registration, void *user_data,
+                             MPI_T_event_free_cb_function *free_cb_function)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_registration;
@@ -401,7 +413,8 @@ int mpi__T_event_handle_free(MPI_T_event_registration event_registration, void *
     return MPI_T_ERR_INVALID_HANDLE;
 }
 
-int mpi__T_event_set_dropped_handler(MPI_T_event_registration event_registration, MPI_T_event_dropped_cb_function *dropped_cb_function)
+int mpi__T_event_set_dropped_handler(MPI_T_event_registration event_registration,
+                                     MPI_T_event_dropped_cb_function *dropped_cb_function)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) event_registration;
@@ -449,7 +462,9 @@ int mpi__T_source_get_num(int *num_sources)
     return MPI_SUCCESS;
 }
 
-int mpi__T_source_get_info(int source_index, char *name, int *name_len, char *desc, int *desc_len, MPI_T_source_order *ordering, MPI_Count *ticks_per_second, MPI_Count *max_ticks, struct mpi__info **info)
+int mpi__T_source_get_info(int source_index, char *name, int *name_len, char *desc, int *desc_len,
+                           MPI_T_source_order *ordering, MPI_Count *ticks_per_second, MPI_Count *max_ticks,
+                           struct mpi__info **info)
 {
     if (users == 0) return MPI_T_ERR_NOT_INITIALIZED;
     (void) source_index;

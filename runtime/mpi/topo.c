@@ -126,7 +126,8 @@ int mpi__Cart_get(struct mpi__comm *comm, int maxdims, int dims[], int periods[]
     struct mpi__topology *topology;
     int code = has(comm, CARTESIAN, &topology);
     if (!code && maxdims < topology->cart.ndims)
-        code = mpi__fail(MPI_ERR_ARG, "argument 'maxdims' is %d; there are %d dimensions", maxdims, topology->cart.ndims);
+        code =
+            mpi__fail(MPI_ERR_ARG, "argument 'maxdims' is %d; there are %d dimensions", maxdims, topology->cart.ndims);
     if (code) return code;
     for (int i = 0; i < topology->cart.ndims; i++) {
         dims[i] = topology->cart.dims[i];
@@ -278,10 +279,10 @@ int mpi__Graph_neighbors(struct mpi__comm *comm, int rank, int max, int neighbor
 
 int mpi__Topo_test(struct mpi__comm *comm, int *status)
 {
-    *status = !comm->topology                       ? MPI_UNDEFINED
-              : comm->topology->what == CARTESIAN   ? MPI_CART
-              : comm->topology->what == GRAPH       ? MPI_GRAPH
-                                                    : MPI_DIST_GRAPH;
+    *status = !comm->topology                     ? MPI_UNDEFINED
+              : comm->topology->what == CARTESIAN ? MPI_CART
+              : comm->topology->what == GRAPH     ? MPI_GRAPH
+                                                  : MPI_DIST_GRAPH;
     return MPI_SUCCESS;
 }
 
@@ -303,9 +304,9 @@ int mpi__Dist_graph_create_adjacent(struct mpi__comm *old, int indegree, const i
     if (code) return code;
     struct mpi__topology *topology = topology_new(DISTRIBUTED);
     if (!topology) return mpi__no_memory();
-    code = topo_error(ame__dist_graph_init(
-        &topology->distributed, old->size, indegree, sources, weighted(sourceweights) ? sourceweights : NULL, outdegree,
-        destinations, weighted(destweights) ? destweights : NULL));
+    code = topo_error(ame__dist_graph_init(&topology->distributed, old->size, indegree, sources,
+                                           weighted(sourceweights) ? sourceweights : NULL, outdegree, destinations,
+                                           weighted(destweights) ? destweights : NULL));
     if (code) {
         free(topology);
         return code;
@@ -346,8 +347,8 @@ int mpi__Dist_graph_create(struct mpi__comm *old, int n, const int sources[], co
                                                   weighted(weights) ? weights : NULL, &triples, &length));
     if (!code) code = gather_edges(old, triples, length, &all, &total);
     if (!code)
-        code = topo_error(ame__dist_graph_collect(&topology->distributed, old->rank, weights != MPI_UNWEIGHTED, all,
-                                                  total));
+        code = topo_error(
+            ame__dist_graph_collect(&topology->distributed, old->rank, weights != MPI_UNWEIGHTED, all, total));
     free(triples);
     free(all);
     if (code) {
@@ -396,7 +397,7 @@ int mpi__Dist_graph_neighbors(struct mpi__comm *comm, int maxindegree, int sourc
 struct neighborhood {
     int in, out;
     const int *sources, *destinations;
-    int *own;      /* memory of sources and destinations, to be freed; NULL: the topology's */
+    int *own; /* memory of sources and destinations, to be freed; NULL: the topology's */
     bool cartesian;
 };
 

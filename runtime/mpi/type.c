@@ -98,8 +98,8 @@ static int run_of(struct mpi__run *run, const void *buf, int64_t count, const st
     run->bytes = length ? ame__type_direct(type->data, count, buf) : (void *) (uintptr_t) buf;
     if (run->bytes || length == 0) return MPI_SUCCESS;
     run->bytes = run->temporary = malloc((size_t) length);
-    return run->temporary ? MPI_SUCCESS : mpi__fail(MPI_ERR_NO_MEM, "out of memory for a message of %lld bytes",
-                                                    (long long) length);
+    return run->temporary ? MPI_SUCCESS
+                          : mpi__fail(MPI_ERR_NO_MEM, "out of memory for a message of %lld bytes", (long long) length);
 }
 
 int mpi__run_out(struct mpi__run *run, const void *buf, int64_t count, const struct mpi__type *type)
@@ -241,7 +241,7 @@ int mpi__Type_create_subarray(int ndims, struct ame__counts sizes, struct ame__c
                               struct ame__counts starts, int order, struct mpi__type *old, struct mpi__type **newtype,
                               bool large)
 {
-    enum ame__order own;
+    enum ame__order own = AME__ORDER_C;
     int code = order_of(order, &own);
     if (!code && ndims < 1) code = mpi__fail(MPI_ERR_ARG, "argument 'ndims' is %d", ndims);
     if (!code) code = check_array(sizes, ndims, "array_of_sizes");
@@ -255,7 +255,7 @@ int mpi__Type_create_darray(int size, int rank, int ndims, struct ame__counts gs
                             const int dargs[], const int psizes[], int order, struct mpi__type *old,
                             struct mpi__type **newtype, bool large)
 {
-    enum ame__order own;
+    enum ame__order own = AME__ORDER_C;
     int code = order_of(order, &own);
     if (!code && ndims < 1) code = mpi__fail(MPI_ERR_ARG, "argument 'ndims' is %d", ndims);
     if (!code) code = check_array(gsizes, ndims, "array_of_gsizes");
@@ -271,8 +271,8 @@ int mpi__Type_create_darray(int size, int rank, int ndims, struct ame__counts gs
         own_dargs[i] = dargs[i] == MPI_DISTRIBUTE_DFLT_DARG ? AME__DISTRIBUTE_DEFAULT : dargs[i];
     }
     struct ame__datatype *data = NULL;
-    enum ame__type_error error = ame__type_darray(size, rank, ndims, gsizes, own_distribs, own_dargs, psizes, own,
-                                                  old->data, large, &data);
+    enum ame__type_error error =
+        ame__type_darray(size, rank, ndims, gsizes, own_distribs, own_dargs, psizes, own, old->data, large, &data);
     free(own_distribs);
     return made(error, data, newtype);
 }
@@ -470,10 +470,10 @@ int mpi__Type_match_size(int typeclass, int size, struct mpi__type **type)
     static const struct {
         int class, size;
         enum ame__basic_id id;
-    } table[] = {{MPI_TYPECLASS_INTEGER, 1, AME__BASIC_INTEGER1}, {MPI_TYPECLASS_INTEGER, 2, AME__BASIC_INTEGER2},
-                 {MPI_TYPECLASS_INTEGER, 4, AME__BASIC_INTEGER4}, {MPI_TYPECLASS_INTEGER, 8, AME__BASIC_INTEGER8},
-                 {MPI_TYPECLASS_REAL, 4, AME__BASIC_REAL4},       {MPI_TYPECLASS_REAL, 8, AME__BASIC_REAL8},
-                 {MPI_TYPECLASS_REAL, 16, AME__BASIC_REAL16},     {MPI_TYPECLASS_COMPLEX, 8, AME__BASIC_COMPLEX8},
+    } table[] = {{MPI_TYPECLASS_INTEGER, 1, AME__BASIC_INTEGER1},   {MPI_TYPECLASS_INTEGER, 2, AME__BASIC_INTEGER2},
+                 {MPI_TYPECLASS_INTEGER, 4, AME__BASIC_INTEGER4},   {MPI_TYPECLASS_INTEGER, 8, AME__BASIC_INTEGER8},
+                 {MPI_TYPECLASS_REAL, 4, AME__BASIC_REAL4},         {MPI_TYPECLASS_REAL, 8, AME__BASIC_REAL8},
+                 {MPI_TYPECLASS_REAL, 16, AME__BASIC_REAL16},       {MPI_TYPECLASS_COMPLEX, 8, AME__BASIC_COMPLEX8},
                  {MPI_TYPECLASS_COMPLEX, 16, AME__BASIC_COMPLEX16}, {MPI_TYPECLASS_COMPLEX, 32, AME__BASIC_COMPLEX32}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].class == typeclass && table[i].size == size) {
@@ -484,7 +484,8 @@ int mpi__Type_match_size(int typeclass, int size, struct mpi__type **type)
 }
 
 /* Types of Fortran that have at least this precision and range: the same handle for the same arguments, never freed. */
-static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, const int ints[2], struct mpi__type **type)
+static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, const int ints[2],
+               struct mpi__type **type)
 {
     static struct {
         enum ame__combiner combiner;
@@ -499,7 +500,7 @@ static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, co
             return MPI_SUCCESS;
         }
     struct ame__datatype *data = NULL;
-    int code = made(ame__type_f90(combiner, ame__basic(id), count, ints, &data), data, type);
+    int code = made(ame__type_f90(combiner, &ame__basics[id], count, ints, &data), data, type);
     if (code) return code;
     (*type)->object.predefined = true;
     if (made_count < (int) (sizeof made_before / sizeof *made_before)) {
@@ -513,8 +514,10 @@ static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, co
 int mpi__Type_create_f90_integer(int r, struct mpi__type **type)
 {
     int ints[2] = {r, 0};
-    enum ame__basic_id id = r <= 2 ? AME__BASIC_INTEGER1 : r <= 4 ? AME__BASIC_INTEGER2 : r <= 9 ? AME__BASIC_INTEGER4
-                                                                                     : AME__BASIC_INTEGER8;
+    enum ame__basic_id id = r <= 2   ? AME__BASIC_INTEGER1
+                            : r <= 4 ? AME__BASIC_INTEGER2
+                            : r <= 9 ? AME__BASIC_INTEGER4
+                                     : AME__BASIC_INTEGER8;
     if (r > 18) return mpi__fail(MPI_ERR_ARG, "there is no INTEGER with a range of %d digits", r);
     return f90(AME__COMBINER_F90_INTEGER, id, 1, ints, type);
 }
@@ -531,7 +534,7 @@ static int float_of(int p, int r, int *which)
 int mpi__Type_create_f90_real(int p, int r, struct mpi__type **type)
 {
     static const enum ame__basic_id ids[] = {AME__BASIC_REAL4, AME__BASIC_REAL8, AME__BASIC_REAL16};
-    int ints[2] = {p, r}, which;
+    int ints[2] = {p, r}, which = 0;
     int code = float_of(p, r, &which);
     return code ? code : f90(AME__COMBINER_F90_REAL, ids[which], 2, ints, type);
 }
@@ -539,22 +542,24 @@ int mpi__Type_create_f90_real(int p, int r, struct mpi__type **type)
 int mpi__Type_create_f90_complex(int p, int r, struct mpi__type **type)
 {
     static const enum ame__basic_id ids[] = {AME__BASIC_COMPLEX8, AME__BASIC_COMPLEX16, AME__BASIC_COMPLEX32};
-    int ints[2] = {p, r}, which;
+    int ints[2] = {p, r}, which = 0;
     int code = float_of(p, r, &which);
     return code ? code : f90(AME__COMBINER_F90_COMPLEX, ids[which], 2, ints, type);
 }
 
+#ifndef MPICH_ABI_OF_AME
 int mpi__Type_get_value_index(struct mpi__type *value, struct mpi__type *index, struct mpi__type **pair)
 {
     *pair = NULL;
     for (int id = 1; id < AME__BASIC_END; id++) {
-        const struct ame__basic *basic = ame__basic((enum ame__basic_id) id);
-        if (named[id] && basic && basic->kind == AME__KIND_PAIR && basic->value == value->data->basic &&
+        const struct ame__basic *basic = &ame__basics[id];
+        if (named[id] && basic->kind == AME__KIND_PAIR && basic->value == value->data->basic &&
             basic->index == index->data->basic)
             *pair = named[id];
     }
     return MPI_SUCCESS;
 }
+#endif
 
 /* ---- pack ---------------------------------------------------------------------------------------- */
 
@@ -582,8 +587,8 @@ int mpi__Unpack(const void *inbuf, int64_t insize, int64_t *position, void *outb
     int code = mpi__type_usable(type, outcount, outbuf);
     if (!code) code = mpi__type_error(ame__type_total(type->data, outcount, &length));
     if (!code && (*position < 0 || *position > insize || length > insize - *position))
-        code = mpi__fail(MPI_ERR_ARG, "there are no %lld bytes at position %lld of a buffer of %lld", (long long) length,
-                         (long long) *position, (long long) insize);
+        code = mpi__fail(MPI_ERR_ARG, "there are no %lld bytes at position %lld of a buffer of %lld",
+                         (long long) length, (long long) *position, (long long) insize);
     if (code) return code;
     if (length) ame__type_unpack(type->data, outcount, outbuf, 0, (const char *) inbuf + *position, length);
     *position += length;
