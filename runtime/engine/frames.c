@@ -82,6 +82,8 @@ static struct ame_message *new_message(struct ame__conn *conn, enum ame__message
     return message;
 }
 
+_Static_assert(AME__GPU_SLOT_BYTES >= AME__PAYLOAD_MAX, "a frame has to fit in a slot");
+
 /* The payload goes into `request`, from byte request->moved on. */
 static void receive_into(struct ame__conn *conn, struct ame_request *request)
 {

@@ -108,7 +108,7 @@ struct CUevent_st {
     struct timespec time;
 };
 struct CUmod_st {
-    int dummy;
+    struct CUmod_st *next;
 };
 struct CUfunc_st {
     struct CUfunc_st *next;
@@ -124,7 +124,8 @@ static struct CUctx_st contexts[DEVICES_MAX];
 static struct range *device_ranges, *host_ranges;
 static size_t device_range_count, host_range_count;
 static struct CUstream_st *streams, default_stream;
-static struct CUfunc_st *functions;
+static struct CUfunc_st *functions; /* kept to the end, as modules are: they belong to the context */
+static struct CUmod_st *modules;
 static void *kernels;
 static result sticky;
 static size_t memory_limit = 256u << 20;
@@ -704,14 +705,21 @@ EXPORT result cuModuleLoadDataEx(struct CUmod_st **module, const void *image, un
     BEGIN("cuModuleLoadDataEx");
     NEED_CONTEXT();
     (void) image, (void) count, (void) options, (void) values;
-    *module = calloc(1, sizeof **module);
-    return leave(*module ? SUCCESS : OUT_OF_MEMORY);
+    struct CUmod_st *made = calloc(1, sizeof *made);
+    if (!made) return leave(OUT_OF_MEMORY);
+    made->next = modules;
+    *module = modules = made;
+    return leave(SUCCESS);
 }
 
 EXPORT result cuModuleUnload(struct CUmod_st *module)
 {
     BEGIN("cuModuleUnload");
     NEED_CONTEXT();
+    struct CUmod_st **link = &modules;
+    while (*link && *link != module) link = &(*link)->next;
+    if (!*link) return leave(INVALID_HANDLE);
+    *link = module->next;
     free(module);
     return leave(SUCCESS);
 }
