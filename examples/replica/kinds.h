@@ -8,6 +8,7 @@ struct butane;
 struct butane_result;
 struct ising;
 struct mueller;
+struct mueller_result;
 
 /* Kernels for GPUs: what the build has made of NAME.cu. */
 extern const unsigned char butane_image[], ising_image[], mueller_image[];
@@ -28,6 +29,8 @@ void butane_summarize(const struct butane *w, const double *rows, uint64_t step,
 ame_replica_kind mueller_kind(uint32_t walkers);
 /* Step length and noise for a temperature kT; the rest stays as it is. */
 void mueller_dynamics(struct mueller *m, double step, double kT);
+/* The result after the step number `step` - 1, from the rows of the state. */
+void mueller_summarize(const struct mueller *m, const double *rows, uint64_t step, struct mueller_result *result);
 
 /* ---- Ising (ising.h): a lattice of length x length ---- */
 

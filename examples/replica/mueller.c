@@ -26,18 +26,21 @@ static int start(const ame_replica *replica, void *arg)
     return 0;
 }
 
+void mueller_summarize(const struct mueller *m, const double *rows, uint64_t step, struct mueller_result *result)
+{
+    double sum[5];
+    for (size_t k = 0; k < 5; k++) sum[k] = sums_all(rows + (2 + k) * m->walkers, m->walkers, 1, 1);
+    *result = (struct mueller_result){mueller_sampled(m, step), sum[0], sum[1], sum[2], sum[3], sum[4]};
+}
+
 static int run(const ame_replica *replicas, size_t count, void *arg)
 {
     (void) arg;
     static mueller_function *const functions[] = LANES_TABLE(mueller_run);
     for (const ame_replica *r = replicas; r < replicas + count; r++) {
         const struct mueller *m = r->parameters;
-        double *rows = r->state, sum[5];
-        functions[lanes_isa()](m, r->seed, (uint32_t) r->id, r->first_step, r->steps, rows);
-        for (size_t k = 0; k < 5; k++) sum[k] = sums_all(rows + (2 + k) * m->walkers, m->walkers, 1, 1);
-        struct mueller_result *result = r->result;
-        *result = (struct mueller_result){
-            mueller_sampled(m, r->first_step + r->steps), sum[0], sum[1], sum[2], sum[3], sum[4]};
+        functions[lanes_isa()](m, r->seed, (uint32_t) r->id, r->first_step, r->steps, r->state);
+        mueller_summarize(m, r->state, r->first_step + r->steps, r->result);
     }
     return 0;
 }

@@ -25,7 +25,7 @@
 #include <ame_replica.h>
 
 enum {
-    AME__REPLICA_WHERE_MAX = 192, /* bytes of what ame_replicas_worker gives */
+    AME__REPLICA_WHERE_MAX = 512, /* bytes of what ame_replicas_worker gives */
     AME__REPLICA_NAME_MAX = 64,
     AME__REPLICA_PULL = 16, /* the option's default */
     AME__REPLICA_ALIGN = 64

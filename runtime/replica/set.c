@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/vars.h"
 #include "replica/replica.h"
 
 enum { POOL_OPTIONS_MAX = 512 };
@@ -135,7 +136,7 @@ static void host_name(char host[64])
 /* Takes the rank's device if it has one and the kind has a kernel for it; else the processor, and says why. */
 static int choose(ame_replicas *set)
 {
-    char host[64];
+    char host[64], why_text[400];
     const char *why = NULL;
     int code = AME_OK;
     ame_gpu_device device;
@@ -157,10 +158,14 @@ static int choose(ame_replicas *set)
         snprintf(set->where, sizeof set->where, "GPU %d (%.95s) of %.63s", device.ordinal, device.name, host);
         return AME_OK;
     }
-    snprintf(set->where, sizeof set->where, "CPU of %.63s (%.110s)", host, why);
-    if (set->kind.run) return AME_OK;
-    return ame__fail(AME_E_GPU, "ame_replicas_open: rank %d on host %s: kind %s has a kernel only, but %s", set->rank,
-                     host, set->name, why);
+    snprintf(why_text, sizeof why_text, "%s", why);
+    snprintf(set->where, sizeof set->where, "CPU of %.63s (%s)", host, why_text);
+    bool required =
+        code && strcmp(ame__var_text(AME__VAR_GPU), "auto") != 0; /* ame_gpu_bind has seen to other reasons */
+    if (set->kind.run && !required) return AME_OK;
+    return ame__fail(AME_E_GPU, "ame_replicas_open: rank %d on host %s: %s%s: %s", set->rank, host,
+                     required ? "AME_GPU wants a GPU for kind " : "there is only a kernel for kind ", set->name,
+                     why_text);
 }
 
 /* All ranks tell what they have; the first error among them is everybody's. */
