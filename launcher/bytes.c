@@ -6,13 +6,18 @@
 #include <string.h>
 #include <unistd.h>
 
-static void *check(void *memory)
+void ame__no_memory(void)
 {
     static const char text[] = "ameexec: out of memory\n";
-    if (memory) return memory;
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0) { /* nowhere left to complain */
     }
     _exit(1);
+}
+
+static void *check(void *memory)
+{
+    if (!memory) ame__no_memory();
+    return memory;
 }
 
 void *ame__xalloc(size_t size)

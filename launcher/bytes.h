@@ -16,6 +16,8 @@ struct ame__bytes {
 };
 
 void *ame__xalloc(size_t size); /* zeroed */
+/* The end of this process for want of memory, for what allocates by itself. */
+void ame__no_memory(void) __attribute__((noreturn));
 void *ame__xrealloc(void *old, size_t size);
 char *ame__xstrdup(const char *text);
 char *ame__xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));

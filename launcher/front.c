@@ -805,7 +805,7 @@ static void watch_signals(struct front *front)
 static bool open_front(struct front *front)
 {
     struct ame__output_events events = {on_reader_gone, on_output_failure, on_output_progress, front};
-    uv_loop_init(&front->loop);
+    if (uv_loop_init(&front->loop)) ame__no_memory();
     front->output = ame__output_create(&front->loop, front->plan, &events);
     if (!ame__output_open_files(front->output)) return false;
     uv_timer_init(&front->loop, &front->limit);

@@ -379,7 +379,7 @@ static void open_hostd(struct hostd *hostd, int in, int out)
     hostd->channel.on_frame = on_frame;
     hostd->channel.on_closed = on_closed;
     hostd->channel.owner = hostd;
-    uv_loop_init(&hostd->loop);
+    if (uv_loop_init(&hostd->loop)) ame__no_memory();
     if (ame__channel_open(&hostd->channel, &hostd->loop, in, out)) _exit(1);
     ame__host_io_init(&hostd->io, &hostd->loop, &hostd->inherited, &hostd->channel);
     uv_signal_init(&hostd->loop, &hostd->on_child);

@@ -218,7 +218,7 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
         ame__recv_start(request);
     } else if (sched->code) {
         ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->blame,
-                         sched->text);
+                         sched->text, false);
         ame__list_init(&request->link);
         request->comm->active++;
         ame__request_done(request, AME_OK, NULL);
@@ -295,7 +295,10 @@ static struct ame__sched *create(const struct ame__coll *call)
     struct ame__sched *sched = calloc(1, sizeof *sched);
     /* The number is used up also when there is no memory: the other ranks go on with the next one. */
     int tag = (int) (call->comm->sequence++ & AME_TAG_MAX);
-    if (!sched) return NULL;
+    if (!sched || call->comm->collective->closed) {
+        free(sched);
+        return NULL;
+    }
     sched->comm = call->comm;
     sched->tag = tag;
     sched->check = (uint64_t) call->kind | (uint64_t) (uint32_t) call->root << 8 | (uint64_t) call->type << 32 |
@@ -310,6 +313,35 @@ static struct ame__sched *create(const struct ame__coll *call)
     return NULL;
 }
 
+/* Without memory this rank cannot take part in the call, nor tell what it would have sent to whom. So it gives up the
+ * communicator for collective calls: this one and all later ones fail, here and for whoever waits for this rank in them,
+ * and what others send for them is dropped. A new communicator can be made. */
+static int give_up(ame_comm *comm, const char *function)
+{
+    char text[300];
+    int tag = (int) ((comm->sequence - 1) & AME_TAG_MAX);
+    if (comm->collective->closed)
+        return ame__fail(
+            AME_E_NOMEM,
+            "%s: this rank had no memory for an earlier collective call on this communicator, which has ended "
+            "them; make a new communicator (ame_comm_dup)",
+            function);
+    ame__context_close(comm->collective, tag);
+    snprintf(text, sizeof text,
+             "rank %d on host %s is out of memory for %s; this communicator has no more collective calls", comm->rank,
+             ame__engine.host, function);
+    for (int rank = 0; rank < comm->size; rank++)
+        if (rank != comm->rank)
+            ame__send_poison(comm->collective, ame__comm_to_world(comm, rank), tag, 0, AME_E_NOMEM, 0, text, true);
+    return ame__fail(AME_E_NOMEM, "%s: out of memory; this communicator has no more collective calls", function);
+}
+
+int ame__coll_give_up(ame_comm *comm, const char *function)
+{
+    comm->sequence++; /* the other ranks are in it */
+    return give_up(comm, function);
+}
+
 static int check(const struct ame__coll *call)
 {
     int code = ame__comm_check(call->comm, call->function);
@@ -322,7 +354,7 @@ static int run_blocking(const struct ame__coll *call)
 {
     struct ame_request handle = {.kind = AME__COLL, .comm = call->comm, .peer = AME_ANY_SOURCE};
     struct ame__sched *sched = create(call);
-    if (!sched) return ame__fail(AME_E_NOMEM, "%s: out of memory", call->function);
+    if (!sched) return give_up(call->comm, call->function);
     int hint = hint_of(sched);
     ame__list_init(&handle.link);
     sched->handle = &handle;
@@ -338,7 +370,7 @@ static int start(const struct ame__coll *call, ame_request **request)
     struct ame_request *handle = sched ? ame__request_create() : NULL;
     if (!handle) {
         if (sched) destroy(sched);
-        return ame__fail(AME_E_NOMEM, "%s: out of memory", call->function);
+        return give_up(call->comm, call->function);
     }
     handle->kind = AME__COLL;
     handle->comm = call->comm;

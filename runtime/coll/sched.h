@@ -96,6 +96,9 @@ int ame__coll_unstage(struct ame__staged *staged, bool good);
 
 /* Checks, builds and starts a collective call, and waits for it. */
 AME_API int ame__coll_run(const struct ame__coll *call);
+/* For a call that is collective on `comm` and has no memory to begin: gives up the communicator for collective calls, tells
+ * the other ranks, and returns AME_E_NOMEM. */
+int ame__coll_give_up(ame_comm *comm, const char *function);
 /* The non-blocking form. */
 AME_API int ame__coll_start(const struct ame__coll *call, ame_request **request);
 

@@ -29,13 +29,17 @@ static int make_split(struct ame_comm *comm, struct member *all, int color, uint
         if (all[i].color == color) all[count] = all[i], all[count++].rank = i;
     qsort(all, (size_t) count, sizeof *all, by_key);
     int *members = malloc((size_t) count * sizeof *members);
-    if (!members) return ame__fail(AME_E_NOMEM, "ame_comm_split: out of memory for %d ranks", count);
+    if (!members) {
+        for (int i = 0; i < count; i++) ame__comm_absent(lineage, ame__comm_to_world(comm, all[i].rank));
+        return ame__fail(AME_E_NOMEM, "ame_comm_split: out of memory for %d ranks", count);
+    }
     for (int i = 0; i < count; i++) {
         members[i] = ame__comm_to_world(comm, all[i].rank);
         if (all[i].rank == comm->rank) rank = i;
     }
     struct ame_comm *part = ame__comm_create(lineage, rank, count, members);
     if (!part) {
+        for (int i = 0; i < count; i++) ame__comm_absent(lineage, members[i]);
         free(members);
         return AME_E_NOMEM;
     }
@@ -55,12 +59,12 @@ int ame_comm_split(ame_comm *comm, int color, int key, ame_comm **newcomm)
     if (!code && !newcomm) code = ame__fail(AME_E_ARG, "%s: argument 'newcomm' is NULL", function);
     /* Before anything can fail on some ranks only: all count their children alike. */
     uint64_t lineage = code ? 0 : ame__comm_child_lineage(comm, (uint64_t) (uint32_t) color);
+    struct member *all = code ? NULL : calloc((size_t) comm->size, sizeof *all);
+    if (!code && !all) code = ame__coll_give_up(comm, function);
     ame__leave();
     if (code) return code;
 
     struct member mine = {.color = color, .key = key};
-    struct member *all = calloc((size_t) comm->size, sizeof *all);
-    if (!all) return ame__fail(AME_E_NOMEM, "%s: out of memory for %d ranks", function, comm->size);
     code = ame_allgather(&mine, sizeof mine, all, comm);
     if (!code) code = ame__enter(function);
     if (!code) {

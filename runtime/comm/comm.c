@@ -90,6 +90,16 @@ struct ame_comm *ame__comm_create(uint64_t lineage, int rank, int size, int *mem
     return comm;
 }
 
+void ame__comm_absent(uint64_t lineage, int rank)
+{
+    char text[160];
+    struct ame__context collective = {.id = lineage | 1};
+    snprintf(text, sizeof text,
+             "rank %d of the world, on host %s, had no memory for this communicator and is not in it", ame__engine.rank,
+             ame__engine.host);
+    ame__send_poison(&collective, rank, 0, 0, AME_E_NOMEM, 0, text, true);
+}
+
 uint64_t ame__comm_child_lineage(struct ame_comm *parent, uint64_t color)
 {
     unsigned char hash[crypto_generichash_BYTES_MIN], bytes[24];
@@ -176,18 +186,21 @@ int ame_comm_dup(ame_comm *comm, ame_comm **newcomm)
     code = ame__comm_check(comm, function);
     if (!code && !newcomm) code = ame__fail(AME_E_ARG, "%s: argument 'newcomm' is NULL", function);
     if (!code) {
+        uint64_t lineage = ame__comm_child_lineage(comm, UINT64_MAX); /* first: all count their children alike */
         size_t bytes = (size_t) comm->size * sizeof *comm->world;
         int *members = comm->world ? malloc(bytes) : NULL;
         if (members) memcpy(members, comm->world, bytes);
         struct ame_comm *copy = NULL;
         if (members || !comm->world)
-            copy = ame__comm_create(ame__comm_child_lineage(comm, UINT64_MAX), comm->rank, comm->size, members);
+            copy = ame__comm_create(lineage, comm->rank, comm->size, members);
         else
             ame__fail(AME_E_NOMEM, "%s: out of memory", function);
         if (copy)
             *newcomm = copy;
         else
             free(members), code = AME_E_NOMEM;
+        for (int rank = 0; !copy && rank < comm->size; rank++)
+            ame__comm_absent(lineage, ame__comm_to_world(comm, rank));
     }
     ame__leave();
     return code;

@@ -43,7 +43,9 @@ enum {
     AME__ANNOUNCED_MAX = 1 << 16,   /* RTS to one rank that no receive has matched yet */
     AME__MESSAGE_COST = 128,        /* what a stored message costs beside its bytes */
     AME__RELAY_QUEUE_MAX = 4 << 20, /* bytes waiting at the relay for one rank before its senders are paused */
-    AME__CONTEXT_BUCKETS = 256
+    AME__CONTEXT_BUCKETS = 256,
+    AME__FREED_MAX = 4096,       /* contexts whose end is remembered, so that messages that come later are dropped */
+    AME__POISON_LASTING = 1 << 8 /* in the id of a POISON: also all later calls on this communicator have failed */
 };
 
 /* ---- requests ------------------------------------------------------------------------------------ */
@@ -128,6 +130,7 @@ struct ame_message {
     uint64_t check, sender_slot;
     size_t length;               /* of the message */
     bool complete;               /* all of `data` is here */
+    bool lasting;                /* POISON: for its tag and all later ones; stays */
     bool unwanted;               /* its communicator has been freed: drop it when it is complete */
     struct ame_request *claimed; /* a receive that waits for the rest of `data` */
     struct ame_request *local;
@@ -146,6 +149,8 @@ struct ame__context {
     struct ame__lane *lanes; /* by source, rank in the world */
     struct ame__list any_posted, arrived;
     uint64_t stamp;
+    bool closed; /* messages with the tag closed_from or a later one are not received any more */
+    int closed_from;
 };
 
 /* The context with this id, made if need be (a message can be here before the communicator); NULL: out of memory. */
@@ -153,9 +158,15 @@ struct ame__context *ame__context_get(uint64_t id);
 /* The same without making it: NULL if there is none. */
 struct ame__context *ame__context_find(uint64_t id);
 void ame__context_destroy(struct ame__context *context);
+/* It has been destroyed not long ago: what arrives for it will never be received. */
+bool ame__context_was_freed(uint64_t id);
+/* From `tag` on nothing more is received: drops what is there, and what comes. For a collective context. */
+void ame__context_close(struct ame__context *context, int tag);
 /* The oldest posted receive that matches (AME_ANY_TAG: any from there), or NULL; and the same, taken. */
 struct ame_request *ame__match_peek(struct ame__context *context, int source, int tag);
 struct ame_request *ame__match_posted(struct ame__context *context, int source, int tag);
+/* Any that was posted for this source with `tag` or a later one, taken. */
+struct ame_request *ame__match_posted_from(struct ame__context *context, int source, int tag);
 /* The oldest arrived message that matches, not taken; or NULL. */
 struct ame_message *ame__match_arrived(struct ame__context *context, int source, int tag);
 void ame__match_post(struct ame__context *context, struct ame_request *request);
@@ -174,9 +185,9 @@ void ame__recv_message(struct ame_request *request, struct ame_message *message)
 void ame__send_accepted(struct ame_request *request, uint64_t other, size_t accepted);
 /* Takes back a posted receive; false if it is not posted. */
 bool ame__recv_cancel(struct ame_request *request);
-/* The collective failed here: tells rank `peer`, which waits for a message. */
+/* The collective failed here: tells rank `peer`, which waits for a message. `lasting`: and so will all later ones. */
 void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, int blame,
-                      const char *text);
+                      const char *text, bool lasting);
 /* Sends what waits in peer->held as far as possible. */
 void ame__send_held(int rank);
 
@@ -297,6 +308,8 @@ struct ame__engine {
     int paused_count;
 
     struct ame__context *contexts[AME__CONTEXT_BUCKETS];
+    uint64_t freed[AME__FREED_MAX]; /* the contexts destroyed last */
+    uint32_t freed_count;
     struct ame__slot *slots;
     uint32_t slot_count, free_slot;
     struct ame__list free_requests, request_blocks;

@@ -122,6 +122,23 @@ static void begin_eager(struct ame__conn *conn, struct ame__context *context)
     set_target(conn, INTO_MESSAGE, message, message->data, message->length);
 }
 
+/* No receive will ever match it: its communicator has been freed, or is closed for collective calls. */
+static bool is_unwanted(const struct ame__header *header)
+{
+    const struct ame__context *context = ame__context_find(header->context);
+    if (!context) return ame__context_was_freed(header->context);
+    return context->closed && header->tag >= context->closed_from;
+}
+
+/* Its sender goes on as if it had been received. */
+static void refuse(const struct ame__header *header)
+{
+    if (header->kind == AME__FRAME_EAGER)
+        ame__give_credit(header->src, (size_t) header->length);
+    else if (header->kind == AME__FRAME_RTS)
+        ame__peer_control(header->src, AME__FRAME_CTS, 0, header->id, 0);
+}
+
 static void begin_poison(struct ame__conn *conn)
 {
     const char *known = ame_errname(-(int) (conn->header.id & UINT8_MAX));
@@ -131,7 +148,9 @@ static void begin_poison(struct ame__conn *conn)
         return;
     }
     struct ame_message *message = new_message(conn, AME__MESSAGE_POISON, (size_t) conn->header.length);
-    if (message) set_target(conn, INTO_MESSAGE, message, message->data, message->length);
+    if (!message) return;
+    message->lasting = conn->header.id & AME__POISON_LASTING;
+    set_target(conn, INTO_MESSAGE, message, message->data, message->length);
 }
 
 static void begin_data(struct ame__conn *conn)
@@ -163,6 +182,12 @@ static void end_message(struct ame_message *message, uint64_t context_id)
     message->complete = true;
     if (message->kind == AME__MESSAGE_POISON) {
         struct ame__context *context = ame__context_get(context_id);
+        if (context && message->lasting) {
+            for (struct ame_request *posted; (posted = ame__match_posted_from(context, message->source, message->tag));)
+                ame__recv_message(posted, message);
+            ame__match_store(context, message);
+            return;
+        }
         struct ame_request *request = context ? ame__match_posted(context, message->source, message->tag) : NULL;
         if (request)
             ame__recv_message(request, message);
@@ -278,6 +303,10 @@ void ame__frame_begin(struct ame__conn *conn)
     }
     bool matched =
         header->kind == AME__FRAME_EAGER || header->kind == AME__FRAME_RTS || header->kind == AME__FRAME_POISON;
+    if (matched && is_unwanted(header)) {
+        refuse(header);
+        return;
+    }
     struct ame__context *context = matched ? ame__context_get(header->context) : NULL;
     if (matched && !context) {
         ame__conn_close(conn, AME_E_NOMEM, "out of memory for a communicator");

@@ -192,7 +192,7 @@ static int check_connected(struct ame__engine *engine)
             ame__peer_blamed(0); /* it may have died, and that is the reason then */
             return ame__fail(engine->abort_code ? engine->abort_code : AME_E_CONNECT,
                              "rank %d on host %s cannot connect to rank 0 on host %s: %s%s", engine->rank, engine->host,
-                             engine->peers[0].host, engine->peers[0].cause,
+                             ame__peer_host(0), engine->peers[0].cause ? engine->peers[0].cause : "out of memory",
                              engine->net.one_host || !engine->abort_code || engine->abort_code == AME_E_CONFIG
                                  ? ""
                                  : " (firewall? see AME_PORT_RANGE; wrong interface? see AME_IFACE)");

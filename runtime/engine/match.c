@@ -41,21 +41,46 @@ struct ame__context *ame__context_get(uint64_t id)
     return context;
 }
 
+static void drop(struct ame_message *message)
+{
+    ame__match_take(message);
+    if (message->complete)
+        ame__message_drop(message);
+    else
+        message->unwanted = true;
+}
+
 void ame__context_destroy(struct ame__context *context)
 {
-    struct ame__context **at = &ame__engine.contexts[bucket_of(context->id) % AME__CONTEXT_BUCKETS];
+    struct ame__engine *engine = &ame__engine;
+    struct ame__context **at = &engine->contexts[bucket_of(context->id) % AME__CONTEXT_BUCKETS];
     while (*at != context) at = &(*at)->next;
     *at = context->next;
-    for (struct ame__list *node; (node = ame__list_first(&context->arrived));) {
-        struct ame_message *message = ame__container_of(node, struct ame_message, in_context);
-        ame__match_take(message);
-        if (message->complete)
-            ame__message_drop(message);
-        else
-            message->unwanted = true;
-    }
+    engine->freed[engine->freed_count++ % AME__FREED_MAX] = context->id;
+    for (struct ame__list *node; (node = ame__list_first(&context->arrived));)
+        drop(ame__container_of(node, struct ame_message, in_context));
     free(context->lanes);
     free(context);
+}
+
+bool ame__context_was_freed(uint64_t id)
+{
+    const struct ame__engine *engine = &ame__engine;
+    uint32_t count = engine->freed_count < AME__FREED_MAX ? engine->freed_count : AME__FREED_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        if (engine->freed[i] == id) return true;
+    return false;
+}
+
+void ame__context_close(struct ame__context *context, int tag)
+{
+    context->closed = true;
+    context->closed_from = tag;
+    ame__list_for_each(node, &context->arrived)
+    {
+        struct ame_message *message = ame__container_of(node, struct ame_message, in_context);
+        if (message->tag >= tag && !message->lasting) drop(message);
+    }
 }
 
 /* Lanes come zeroed and are set up when first used: most ranks talk to few others. */
@@ -96,6 +121,18 @@ struct ame_request *ame__match_posted(struct ame__context *context, int source, 
     return request;
 }
 
+struct ame_request *ame__match_posted_from(struct ame__context *context, int source, int tag)
+{
+    ame__list_for_each(node, &lane_of(context, source)->posted)
+    {
+        struct ame_request *request = ame__container_of(node, struct ame_request, link);
+        if (request->tag < tag) continue;
+        ame__list_remove(&request->link);
+        return request;
+    }
+    return NULL;
+}
+
 struct ame_message *ame__match_arrived(struct ame__context *context, int source, int tag)
 {
     if (source == AME_ANY_SOURCE) {
@@ -109,7 +146,7 @@ struct ame_message *ame__match_arrived(struct ame__context *context, int source,
     ame__list_for_each(node, &lane_of(context, source)->arrived)
     {
         struct ame_message *message = ame__container_of(node, struct ame_message, in_lane);
-        if (message->tag == tag || tag == AME_ANY_TAG) return message;
+        if (message->tag == tag || tag == AME_ANY_TAG || (message->lasting && message->tag < tag)) return message;
     }
     return NULL;
 }

@@ -150,7 +150,7 @@ void ame__send_start(struct ame_request *request)
 }
 
 void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, int blame,
-                      const char *text)
+                      const char *text, bool lasting)
 {
     struct ame__peer *peer = &ame__engine.peers[rank];
     if (rank == ame__engine.rank || peer->life != AME__ALIVE) return;
@@ -160,7 +160,7 @@ void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t 
                                  .src = ame__engine.rank,
                                  .dst = rank,
                                  .length = text ? strlen(text) : 0,
-                                 .id = (uint64_t) -code | (uint64_t) blame << 32,
+                                 .id = (uint64_t) -code | (lasting ? AME__POISON_LASTING : 0) | (uint64_t) blame << 32,
                                  .other = check};
     /* Not behind peer->held: it must arrive although nothing else does, and only its tag matters. */
     struct ame__conn *route = ame__peer_route(rank);
@@ -354,7 +354,7 @@ void ame__recv_message(struct ame_request *request, struct ame_message *message)
         snprintf(text, sizeof text, "%.*s", (int) message->length, (const char *) message->data);
         request->blame = (int) (message->sender_slot >> 32);
         ame__request_done(request, -(int) (message->sender_slot & 0xff), text);
-        free(message);
+        if (!message->lasting) free(message);
         break;
     }
 }
@@ -366,7 +366,7 @@ void ame__recv_start(struct ame_request *request)
     request->comm->active++;
     struct ame_message *message = ame__match_arrived(request->context, request->peer, request->tag);
     if (message) {
-        ame__match_take(message);
+        if (!message->lasting) ame__match_take(message);
         ame__recv_message(request, message);
         return;
     }

@@ -265,7 +265,9 @@ int ame__peer_error(int rank)
     if (peer->life == AME__LEFT)
         return ame__fail(AME_E_PEER_LEFT, "rank %d has finalized (ame_finalize) and sends and receives nothing more",
                          rank);
-    const char *cause = peer->cause ? peer->cause : "its connection broke";
+    const char *cause = peer->cause                 ? peer->cause
+                        : peer->code == AME_E_NOMEM ? "out of memory"
+                                                    : "its connection broke";
     if (peer->code == AME_E_NOMEM) /* here: the other side has not failed */
         return ame__fail(AME_E_NOMEM, "the connection with rank %d on host %s had to be closed: %.300s",
                          ame__peer_culprit(rank), ame__peer_host(ame__peer_culprit(rank)), cause);

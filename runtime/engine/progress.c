@@ -280,7 +280,9 @@ int ame__helper_start(void)
     int error = pthread_create(&engine->helper, &attributes, helper_main, engine);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (error) return ame__fail_errno(error, "rank %d: the helper thread cannot be started", engine->rank);
+    if (error)
+        return ame__fail_errno(
+            error, "rank %d: the helper thread cannot be started (no memory, or ulimit -u is reached)", engine->rank);
     pthread_setname_np(engine->helper, AME__BOOT_THREAD_NAME); /* from here, so that it has it when ame_init returns */
     engine->helper_started = true;
     return AME_OK;

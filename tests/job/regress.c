@@ -1,10 +1,11 @@
 /* regress.c - faults that were once in the library, each made to happen by what it needed then.
  *
- * usage: job_regress behind|cheap|idle|unfinished|closed
+ * usage: job_regress behind|cheap|idle|unfinished|freed|closed
  *   behind      a short message into a long buffer leaves what is behind it alone, also after long messages
  *   cheap       a rank that makes only calls which send nothing still relays for others
  *   idle        waiting, in a job of one rank too, and computing cost no processor time
  *   unfinished  ame_finalize in the middle of a long message and of a long collective
+ *   freed       messages for a communicator that the receiver has freed do not keep their sender waiting
  *   closed      started without standard descriptors */
 #include "check.h"
 
@@ -105,6 +106,30 @@ static void unfinished(void)
     exit(0);
 }
 
+static void freed(void)
+{
+    enum { MESSAGES = 3000, LENGTH = 1000 }; /* more than the window, with and without a copy on its way to be stored */
+    static unsigned char buffer[LENGTH];
+    static ame_request *requests[MESSAGES];
+    ame_comm *comm;
+    CHECK_OK(ame_comm_dup(AME_COMM_WORLD, &comm));
+    if (check_rank == 0) CHECK_OK(ame_comm_free(&comm));
+    CHECK_OK(ame_barrier(AME_COMM_WORLD));
+    for (int i = 0; check_rank > 0 && i < MESSAGES; i++)
+        if (i % 3)
+            CHECK_OK(ame_isend(buffer, LENGTH, 0, i, comm, &requests[i]));
+        else
+            CHECK_OK(ame_issend(buffer, LENGTH, 0, i, comm, &requests[i]));
+    CHECK_OK(ame_waitall(MESSAGES, requests, NULL));
+    for (int i = 0; i < MESSAGES; i++) { /* and the credit is there again */
+        if (check_rank > 0) CHECK_OK(ame_send(buffer, LENGTH, 0, 1, AME_COMM_WORLD));
+        for (int r = 1; check_rank == 0 && r < check_size; r++)
+            CHECK_OK(ame_recv(buffer, LENGTH, r, 1, AME_COMM_WORLD, NULL));
+    }
+    if (check_rank > 0) CHECK_OK(ame_comm_free(&comm));
+    CHECK_OK(ame_barrier(AME_COMM_WORLD));
+}
+
 static void closed(void)
 {
     for (int fd = 0; fd <= 2; fd++) CHECK(fcntl(fd, F_GETFD) >= 0); /* nothing of the library's took their places */
@@ -119,11 +144,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
         int ranks; /* at least */
-    } cases[] = {{"behind", behind, 2},
-                 {"cheap", cheap, 3},
-                 {"idle", idle, 1},
-                 {"unfinished", unfinished, 1},
-                 {"closed", closed, 1}};
+    } cases[] = {{"behind", behind, 2},         {"cheap", cheap, 3}, {"idle", idle, 1},
+                 {"unfinished", unfinished, 1}, {"freed", freed, 1}, {"closed", closed, 1}};
     if (argc == 2 && !strcmp(argv[1], "closed"))
         for (int fd = 0; fd <= 2; fd++) close(fd);
     check_begin();
@@ -132,5 +154,5 @@ int main(int argc, char **argv)
         if (check_size >= cases[i].ranks) cases[i].run();
         return check_end();
     }
-    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|closed");
+    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|freed|closed");
 }
