@@ -11,7 +11,7 @@
 
 #include "my_replica.h"
 
-enum { TRAPS = 8, RUNS = 400, STEPS = 50 };
+enum { TRAPS = 8, RUNS = 100, STEPS = 50 };
 extern const unsigned char my_replica_image[]; /* what the build makes of my_replica.cu */
 extern const size_t my_replica_image_size;
 
