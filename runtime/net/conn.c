@@ -147,12 +147,17 @@ static int parts_of(const struct ame__out *out, struct iovec *parts)
     return count;
 }
 
+/* A program that uses CUDA by itself may give device memory before this library knows of a device. */
+static const char device_hint[] = "; if it is device memory, call ame_gpu_bind or ame_gpu_usable before (ame_gpu.h)";
+
 /* The reading side will find out what happened, after it has read what the other side had sent before. */
 static void break_sending(struct ame__conn *conn, int error)
 {
     conn->send_broken = true;
     if (error != EPIPE && error != ECONNRESET) shutdown(conn->fd, SHUT_WR); /* EFAULT, ENOMEM: it would not */
     ame__log(net, DEBUG, "send to rank %d failed: %s", conn->peer, ame__errno_name(error));
+    if (error == EFAULT)
+        ame__log(net, ERROR, "a message to rank %d is not in memory that the CPU can read%s", conn->peer, device_hint);
 }
 
 /* Sends sealed bytes; returns how many the kernel took. */
@@ -419,12 +424,12 @@ static void consume_guessed(struct ame__conn *conn, unsigned char *place, size_t
 
 static void end_of_stream(struct ame__conn *conn, ssize_t result)
 {
-    char text[200];
+    char text[400];
     if (result == 0)
         snprintf(text, sizeof text, "the connection with %s was closed by the other side", conn->address);
     else
-        snprintf(text, sizeof text, "the connection with %s broke: %s: %s", conn->address, ame__errno_name(errno),
-                 strerror(errno));
+        snprintf(text, sizeof text, "the connection with %s broke: %s: %s%s", conn->address, ame__errno_name(errno),
+                 strerror(errno), errno == EFAULT ? device_hint : "");
     ame__conn_close(conn, AME_E_PEER_FAILED, text);
 }
 

@@ -1,5 +1,7 @@
 /* collectives.c - collective calls whose buffers are device memory, on some ranks or all, in place or not, with gaps.
  *
+ *     gpu_collectives [LONGEST | failing]
+ *
  * Each rank's memory is chosen from a number that all count up: bit r: rank r sends from the device, bit r+1: receives there.
  */
 #include <ame_gpu.h>
@@ -241,7 +243,8 @@ int main(int argc, char **argv)
         return CHECK_SKIP;
     }
     if (argc > 1 && !strcmp(argv[1], "failing")) failing();
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths && argc == 1; i++)
+    size_t longest = argc > 1 ? strtoull(argv[1], NULL, 10) : SIZE_MAX;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths && lengths[i] <= longest; i++)
         for (int repeat = 0; repeat < 6; repeat++) {
             int root = repeat % check_size;
             size_t length = lengths[i];
