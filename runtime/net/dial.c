@@ -146,6 +146,11 @@ void ame__dial_won(struct ame__conn *winner)
     drop_dial(dial);
 }
 
+void ame__dial_postpone(struct ame__net *net, int64_t by)
+{
+    ame__list_for_each(node, &net->dials) ame__container_of(node, struct ame__dial, link)->deadline += by;
+}
+
 void ame__dial_next(struct ame__net *net)
 {
     int64_t now = ame__now_ns();

@@ -258,10 +258,23 @@ void ame__handshake_begin(struct ame__conn *conn)
     ame__conn_watch(conn, conn->state == AME__CONN_DIALLING ? UV_WRITABLE : UV_READABLE);
 }
 
+/* This process was stopped, or did not get to run: for that time nobody is to blame. What has arrived meanwhile is read
+ * after this timer. */
+static void postpone(struct ame__net *net, int64_t by)
+{
+    ame__list_for_each(node, &net->conns) ame__container_of(node, struct ame__conn, link)->deadline += by;
+    ame__dial_postpone(net, by);
+}
+
 static void sweep(uv_timer_t *timer)
 {
     struct ame__net *net = timer->data;
-    int64_t now = ame__now_ns();
+    int64_t now = ame__now_ns(), gap = now - net->swept_ns;
+    net->swept_ns = now;
+    if (gap > (int64_t) AME__SWEEP_LATE_MS * 1000000) {
+        postpone(net, gap);
+        return;
+    }
     ame__list_for_each(node, &net->conns)
     {
         struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
@@ -280,6 +293,7 @@ void ame__handshake_strangers(struct ame__net *net, int change)
     net->strangers += change;
     if (net->strangers > 0 && !uv_is_active((uv_handle_t *) &net->sweeper)) {
         uv_update_time(&net->loop);
+        net->swept_ns = ame__now_ns();
         uv_timer_start(&net->sweeper, sweep, AME__SWEEP_MS, AME__SWEEP_MS);
     } else if (net->strangers == 0) {
         uv_timer_stop(&net->sweeper);

@@ -34,9 +34,10 @@ enum {
     AME__HANDSHAKE_SECONDS = 10, /* time for a handshake */
     AME__STAGE_SIZE = 64 << 10,  /* bytes read ahead where no payload is placed directly */
     AME__LARGE_PAYLOAD =
-        8 << 10,            /* after a payload this long the next header is read alone, to place its payload directly */
-    AME__SWEEP_MS = 250,    /* how often handshakes are looked after */
-    AME__LISTENERS_MAX = 16 /* sockets to listen on */
+        8 << 10,         /* after a payload this long the next header is read alone, to place its payload directly */
+    AME__SWEEP_MS = 250, /* how often handshakes are looked after */
+    AME__SWEEP_LATE_MS = 2000, /* if that was not possible for so long, the time does not count */
+    AME__LISTENERS_MAX = 16    /* sockets to listen on */
 };
 
 enum ame__conn_state {
@@ -140,6 +141,7 @@ struct ame__net {
     int strangers;
     uv_timer_t watcher; /* runs in jobs on several hosts */
     uv_timer_t sweeper; /* runs while there are strangers */
+    int64_t swept_ns;   /* when it ran last */
     int spare_fd;       /* given up to accept and close a connection when there are no descriptors left */
     struct ame__list dials;
     bool one_host;               /* all ranks are known to share this host: loopback only */
@@ -206,6 +208,8 @@ void ame__dial_failed(struct ame__conn *conn, int code, const char *text);
 void ame__dial_won(struct ame__conn *winner);
 /* Until when the handshake may last, now that the address has answered. */
 int64_t ame__dial_deadline(const struct ame__conn *conn);
+/* All that is to be done until a time may take `by` ns longer. */
+void ame__dial_postpone(struct ame__net *net, int64_t by);
 /* Begins with further addresses where it is time. */
 void ame__dial_next(struct ame__net *net);
 void ame__dial_forget(struct ame__net *net);

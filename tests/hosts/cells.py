@@ -580,6 +580,50 @@ def add_bad_networks():
 add_bad_networks()
 
 
+# ---- somebody on the network ----------------------------------------------------------------------
+
+TEXT = b"everybody on this network can read it"  # of talk.c
+
+
+@way("pmi1")
+def encrypted(context, ranks, hosts, program):
+    argv, env = ameexec(context, ranks, hosts, program)
+    return argv, dict(env, AME_ENCRYPT="1")
+
+
+@cell("encrypted", "net", "AME_ENCRYPT=1: what passes over the network cannot be read")
+def encrypted_cell(context):
+    record = os.path.join(context.bed.base, "frames")
+    for start, readable in ((ameexec, True), (encrypted, False)):
+        with emulated(context, "-w", record):
+            context.run(*start(context, RANKS, 3, [context.talk, "0", "20"]))
+        with open(record, "rb") as file:
+            frames = file.read()
+        if (TEXT in frames) != readable:
+            context.fault(f"the text of the messages is {'not ' if readable else ''}in {len(frames)} bytes of frames")
+    context.suite(encrypted, 3)
+
+
+@cell("tampered", "net", "AME_ENCRYPT=1: a bit is changed on the way, in the middle of the job")
+def tampered(context):
+    for after in ("30000", "60001", "90002"):
+        with emulated(context, "-x", after):
+            argv, env = encrypted(context, RANKS, 3, [context.talk, "0", "20000"])
+            running = context.start(argv, env)
+            context.end(running, code=None)
+            context.said(running, r"AME_ENCRYPT", r"rank \d+\b.*is not what it sent")
+            if "another text" in running.stderr:
+                context.fault("changed bytes came to the program")
+
+
+@cell("encrypt-mismatch", "net", "AME_ENCRYPT is not the same everywhere")
+def encrypt_mismatch(context):
+    for first, second in (("1", "0"), ("0", "1"), ("2", "1")):
+        argv = [context.ameexec, "-hosts", "h1,h2"] + ["-n", "1", "-env", "AME_ENCRYPT", first, context.talk, "0", "2", ":"]
+        running = context.run(argv + ["-n", "1", "-env", "AME_ENCRYPT", second, context.talk, "0", "2"], code=None)
+        context.said(running, r"rank 1 on host h2 cannot connect to rank 0 on host h1.*AME_ENCRYPT has another value there")
+
+
 # ---- a host or a launcher is lost -----------------------------------------------------------------
 
 def talking(context, running, ranks=RANKS):

@@ -1,11 +1,13 @@
 /* netemu.c - a switch that delays, loses and slows down frames, where the kernel has no netem.
  *
- *     netemu [-d DELAY] [-j JITTER] [-l LOSS] [-r RATE] INTERFACE...
+ *     netemu [-d DELAY] [-j JITTER] [-l LOSS] [-r RATE] [-w FILE] [-x BYTES] INTERFACE...
  *
  * DELAY (one way) and JITTER are in microseconds, LOSS in percent, RATE in Mbit/s per port. It learns which address is at
  * which interface, as a bridge does, over packet sockets; the interfaces must not be in a bridge meanwhile. Frames to one
  * port never overtake each other. A frame of segmentation offload passes as a whole, with its checksum state in the
- * virtio_net_hdr in front of it, and counts as one; `ip link set eth0 gso_max_segs 1` on the hosts gives real ones. Prints
+ * virtio_net_hdr in front of it, and counts as one. FILE gets a copy of all frames. When BYTES of data have passed over TCP
+ * (IPv4, ssh apart), one bit is changed in the middle of what comes next, with the checksum made right.
+ * `ip link set eth0 gso_max_segs 1` on the hosts gives real ones. Prints
  * "ready" and runs until it is killed.
  */
 #define _GNU_SOURCE
@@ -14,6 +16,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +52,8 @@ static struct {
 } learned[ADDRESSES_MAX];
 static int learned_count;
 static double delay_us, jitter_us, loss_percent, rate_mbit;
+static FILE *record;
+static long change_after = -1; /* -1: nothing is (any more) to be changed */
 
 static int64_t now(void)
 {
@@ -126,6 +131,29 @@ static int64_t send_due(struct port *port, int64_t t) /* when the next one is du
     return packet ? packet->due : 0;
 }
 
+/* Changes a bit, when it is time, in a frame with its virtio_net_hdr. */
+static void change(unsigned char *bytes, size_t length)
+{
+    enum { CHECKSUM_LATER = 1, LEAST = 64, SSH = 22 };
+    unsigned char *ip = bytes + HEADER + ETH_HLEN;
+    if (change_after < 0 || length < HEADER + ETH_HLEN + 40 || ip[-2] != 8 || ip[-1] != 0 || ip[9] != IPPROTO_TCP) return;
+    unsigned char *tcp = ip + (ip[0] & 15) * 4, *data = tcp + (tcp[12] >> 4) * 4, *end = ip + (ip[2] << 8 | ip[3]);
+    if (end > bytes + length || end < data + LEAST || (tcp[0] << 8 | tcp[1]) == SSH || (tcp[2] << 8 | tcp[3]) == SSH) return;
+    if ((change_after -= end - data) >= 0) return;
+    unsigned char *word = data + (end - data) / 4 * 2;
+    unsigned before = (unsigned) (word[0] << 8 | word[1]), sum = (unsigned) (tcp[16] << 8 | tcp[17]);
+    word[1] ^= 4;
+    if (!(bytes[0] & CHECKSUM_LATER)) { /* RFC 1624 */
+        sum = (~sum & 0xffff) + (~before & 0xffff) + (unsigned) (word[0] << 8 | word[1]);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = ~((sum & 0xffff) + (sum >> 16));
+        tcp[16] = (unsigned char) (sum >> 8);
+        tcp[17] = (unsigned char) sum;
+    }
+    puts("changed");
+    fflush(stdout);
+}
+
 static void forward(int from)
 {
     static unsigned char bytes[1 << 17];
@@ -134,6 +162,8 @@ static void forward(int from)
         if (length < HEADER + ETH_HLEN) return;
         learn(bytes + HEADER + ETH_ALEN, from);
         int to = port_of(bytes + HEADER);
+        if (record) fwrite(bytes + HEADER, 1, (size_t) length - HEADER, record);
+        change(bytes, (size_t) length);
         if (to == from || (loss_percent > 0 && drand48() * 100 < loss_percent)) continue;
         for (int p = 0; p < port_count; p++)
             if (p != from && (to < 0 || to == p)) queue(&ports[p], bytes, (size_t) length);
@@ -142,13 +172,16 @@ static void forward(int from)
 
 int main(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "d:j:l:r:")) != -1;) switch (option) {
+    for (int option; (option = getopt(argc, argv, "d:j:l:r:w:x:")) != -1;) switch (option) {
         case 'd': delay_us = atof(optarg); break;
         case 'j': jitter_us = atof(optarg); break;
         case 'l': loss_percent = atof(optarg); break;
         case 'r': rate_mbit = atof(optarg); break;
+        case 'w': record = fopen(optarg, "wb"); break;
+        case 'x': change_after = atol(optarg); break;
         default: return 2;
         }
+    if (record) setvbuf(record, NULL, _IONBF, 0); /* it ends by a signal */
     prctl(PR_SET_TIMERSLACK, 1000);
     srand48(now() ^ getpid());
     struct pollfd watched[PORTS_MAX];

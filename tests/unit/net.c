@@ -379,6 +379,44 @@ static void a_replayed_handshake_is_dropped(void **state)
     assert_int_equal(seen[0].opened, 1);
 }
 
+/* A rank whose last word of the handshake came while this process was stopped is let in; a stranger goes, a little later. */
+static void a_stop_does_not_count_as_silence(void **state)
+{
+    struct ame__hello hello = good_hello();
+    unsigned char hello_bytes[AME__HELLO_SIZE], answer[AME__ANSWER_SIZE], proof[AME__PROOF_SIZE];
+    crypto_generichash_state hash;
+    (void) state;
+    ame__hello_encode(hello_bytes, &hello);
+    int fd = stranger(), silent = stranger();
+    assert_int_equal(send(fd, hello_bytes, sizeof hello_bytes, MSG_NOSIGNAL), sizeof hello_bytes);
+    assert_int_equal(stranger_reads(fd, answer, sizeof answer), sizeof answer);
+    crypto_generichash_init(&hash, nets[0].key, AME__KEY_SIZE, sizeof proof);
+    crypto_generichash_update(&hash, (const unsigned char *) "AME dialler", strlen("AME dialler"));
+    crypto_generichash_update(&hash, hello_bytes, sizeof hello_bytes);
+    crypto_generichash_update(&hash, answer, AME__ANSWER_SIZE - AME__PROOF_SIZE);
+    crypto_generichash_final(&hash, proof, sizeof proof);
+    assert_int_equal(send(fd, proof, sizeof proof, MSG_NOSIGNAL), sizeof proof);
+    assert_int_equal(nets[0].strangers, 2);
+    /* as if all this had been long ago */
+    int64_t ago = (int64_t) (AME__HANDSHAKE_SECONDS + 5) * 1000000000;
+    nets[0].swept_ns -= ago;
+    ame__list_for_each(node, &nets[0].conns) ame__container_of(node, struct ame__conn, link)->deadline -= ago;
+    uv_timer_start(&nets[0].sweeper, nets[0].sweeper.timer_cb, 0,
+                   AME__SWEEP_MS); /* now, before the loop looks at sockets */
+    serve_until(&seen[0].opened, 1);
+    assert_int_equal(seen[0].open->peer, 1);
+    ame__list_for_each(node, &nets[0].conns)
+    {
+        struct ame__conn *conn = ame__container_of(node, struct ame__conn, link);
+        if (conn->state != AME__CONN_OPEN) conn->deadline = 0;
+    }
+    unsigned char byte;
+    assert_int_equal(stranger_reads(silent, &byte, 1), 0);
+    assert_int_equal(nets[0].strangers, 0);
+    close(fd);
+    close(silent);
+}
+
 static void many_silent_strangers_do_not_lock_out_a_rank(void **state)
 {
     enum { MANY = AME__STRANGERS_MAX + 50 };
@@ -524,6 +562,7 @@ int main(void)
                                        TEST(another_version_is_told),
                                        TEST(a_false_proof_is_dropped),
                                        TEST(a_replayed_handshake_is_dropped),
+                                       TEST(a_stop_does_not_count_as_silence),
                                        TEST(many_silent_strangers_do_not_lock_out_a_rank),
                                        TEST(a_bad_frame_closes_the_connection),
                                        SEALED(an_encrypted_connection_carries_frames),
