@@ -88,7 +88,7 @@ _Static_assert(AME__GPU_SLOT_BYTES >= AME__PAYLOAD_MAX, "a frame has to fit in a
 static void receive_into(struct ame__conn *conn, struct ame_request *request)
 {
     size_t length = (size_t) conn->header.length;
-    unsigned char *sink = request->buffer + request->moved;
+    unsigned char *sink = length ? request->buffer + request->moved : NULL;
     int code = request->stage && length ? ame__gpu_stage_sink(request->stage, length, &sink) : AME_OK;
     if (code) {
         ame__request_done(request, code, ame__error_text()); /* its bytes are dropped */
