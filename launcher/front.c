@@ -384,7 +384,8 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
     char reply[AME__PMI_REPLY_MAX], *name;
     size_t length = 0;
     struct ame__channel *channel = &host_of(front, rank)->channel;
-    const char *value = memmem(frame->payload, frame->length, " value=", 7); /* a secret: the key of the job is in one */
+    const char *value =
+        memmem(frame->payload, frame->length, " value=", 7); /* a secret: the key of the job is in one */
     ame__log(launcher, TRACE, "rank %d: %.*s", rank, value ? (int) (value - frame->payload) : (int) frame->length,
              frame->payload);
     switch (ame__pmi_server_handle(&front->pmi, rank, frame->payload, frame->length, reply, &length)) {

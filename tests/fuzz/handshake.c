@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "net/net.h"
 
@@ -144,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ame__conn *conn =
         ame__conn_create(&net, pair[0], accepting ? AME__CONN_ACCEPTED : AME__CONN_GREETING, accepting ? -1 : PEER);
     FUZZ_CHECK(conn);
-    conn->deadline = INT64_MAX;
+    conn->deadline = ame__now_ns() + (int64_t) 3600 * 1000000000;
     ame__handshake_begin(conn);
     if (how & 2) /* nothing but bytes */
         (void) send(pair[1], input.at, input.left < 4096 ? input.left : 4096, MSG_NOSIGNAL);

@@ -136,9 +136,11 @@ static void change(unsigned char *bytes, size_t length)
 {
     enum { CHECKSUM_LATER = 1, LEAST = 64, SSH = 22 };
     unsigned char *ip = bytes + HEADER + ETH_HLEN;
-    if (change_after < 0 || length < HEADER + ETH_HLEN + 40 || ip[-2] != 8 || ip[-1] != 0 || ip[9] != IPPROTO_TCP) return;
+    if (change_after < 0 || length < HEADER + ETH_HLEN + 40 || ip[-2] != 8 || ip[-1] != 0 || ip[9] != IPPROTO_TCP)
+        return;
     unsigned char *tcp = ip + (ip[0] & 15) * 4, *data = tcp + (tcp[12] >> 4) * 4, *end = ip + (ip[2] << 8 | ip[3]);
-    if (end > bytes + length || end < data + LEAST || (tcp[0] << 8 | tcp[1]) == SSH || (tcp[2] << 8 | tcp[3]) == SSH) return;
+    if (end > bytes + length || end < data + LEAST || (tcp[0] << 8 | tcp[1]) == SSH || (tcp[2] << 8 | tcp[3]) == SSH)
+        return;
     if ((change_after -= end - data) >= 0) return;
     unsigned char *word = data + (end - data) / 4 * 2;
     unsigned before = (unsigned) (word[0] << 8 | word[1]), sum = (unsigned) (tcp[16] << 8 | tcp[17]);
