@@ -184,7 +184,7 @@ static void draw(const struct row *row)
 }
 
 /* Prints and writes all; 1 if it agrees with the exact values. */
-static int report_results(const struct ladder *l, double seconds)
+static int report_results(const struct ladder *l, const ame_replicas_report *report)
 {
     const int exact = length <= 64;
     struct row *row = example_alloc(temperatures, sizeof *row);
@@ -222,8 +222,10 @@ static int report_results(const struct ladder *l, double seconds)
         printf(
             "\nagainst the exact values: energies at most %.2f, heat capacities %.2f standard errors, exchanges %.3f\n",
             z_max, c_max, swap_max);
+    example_busy(report);
     printf("%.1f million spin flips per second in all; results in %s.csv\nplot: %s.svg\nfingerprint: %016llx\n",
-           1e-6 * (double) (ladders * temperatures * length * length) * (double) (equilibration + sweeps) / seconds,
+           1e-6 * (double) (ladders * temperatures * length * length) * (double) (equilibration + sweeps) /
+               report->seconds,
            out, out, (unsigned long long) l->fingerprint);
     free(probability[0]);
     free(probability[1]);
@@ -245,7 +247,7 @@ static int coordinate(ame_replicas *set)
     ame_replicas_report report;
     sample(set, l);
     example_check(ame_replicas_inspect(set, &report));
-    int good = report_results(l, report.seconds);
+    int good = report_results(l, &report);
     free_ladder(l);
     if (check && !good) fprintf(stderr, "ising: the results do not agree with the exact ones\n");
     return check && !good;
@@ -255,7 +257,7 @@ int main(int argc, char **argv)
 {
     example_begin(argc, argv, "Parallel tempering of the two-dimensional Ising model, beside its exact solution.",
                   options, sizeof options / sizeof options[0]);
-    if (length % 8 || (equilibration + sweeps) / interval < 2 * BLOCKS || lowest >= highest)
+    if (length % 8 || (equilibration + sweeps) / interval < 2UL * BLOCKS || lowest >= highest)
         example_fail(
             "--length must be a multiple of 8, --from less than --to, and --sweeps at least %d times --interval",
             2 * BLOCKS);

@@ -11,7 +11,7 @@
 
 #include "my_replica.h"
 
-enum { TRAPS = 8, RUNS = 100, STEPS = 50 };
+enum { TRAPS = 8, RUNS = 100, FIRST = 10, STEPS = 50 };
 extern const unsigned char my_replica_image[]; /* what the build makes of my_replica.cu */
 extern const size_t my_replica_image_size;
 
@@ -58,7 +58,7 @@ int main(void)
         for (int i = 0; i < TRAPS; i++) trap[i] = (struct trap){.stiffness = 1 + i, .step = 0.02};
         for (int n = 0; n < RUNS; n++) {
             check(ame_replicas_run(set, STEPS, trap, variance));
-            for (int i = 0; i < TRAPS && n >= RUNS / 10; i++) mean[i] += variance[i] / (RUNS - RUNS / 10);
+            for (int i = 0; i < TRAPS && n >= FIRST; i++) mean[i] += variance[i] / (RUNS - FIRST);
         }
         for (int i = 0; i < TRAPS; i++)
             printf("stiffness %d: variance %.4f, exact %.4f\n", i + 1, mean[i],

@@ -174,7 +174,7 @@ static void write_files(const struct strings *s)
 }
 
 /* Prints all; 1 if sampled and exact string agree. */
-static int report_results(const struct strings *s, double seconds)
+static int report_results(const struct strings *s, const ame_replicas_report *report)
 {
     struct mueller_point point[MUELLER_POINTS];
     double worst = 0, square = 0;
@@ -198,8 +198,10 @@ static int report_results(const struct strings *s, double seconds)
     }
     printf("\n%-44s %8.2f\n%-44s %8.2f\n%-44s %8.2f\n", "barrier by mean forces, sampled", barrier,
            "the same by quadrature", exact_barrier, "barrier of the potential", point[3].energy - point[0].energy);
-    printf("\n%.1f million walker steps per second in all; results in %s.csv\nplot: %s.svg\n",
-           1e-6 * (double) (images * walkers * steps * iterations) / seconds, out, out);
+    printf("\n");
+    example_busy(report);
+    printf("%.1f million walker steps per second in all; results in %s.csv\nplot: %s.svg\n",
+           1e-6 * (double) (images * walkers * steps * iterations) / report->seconds, out, out);
     return worst < 0.03 && fabs(barrier - exact_barrier) < 3;
 }
 
@@ -226,7 +228,7 @@ static int coordinate(ame_replicas *set)
         mueller_exact_string(images, s.path, 0, 0, 1e-4, 1e-9, 100000) < 0)
         example_fail("a string by quadrature has not converged");
     for (uint64_t i = 0; i < images; i++) s.exact_mean[i] = mueller_exact_mean(s.exact[i], spring, temperature);
-    int good = report_results(&s, report.seconds);
+    int good = report_results(&s, &report);
     if (check && !good) fprintf(stderr, "string: the results do not agree with those by quadrature\n");
     free(s.sampled);
     free(s.sampled_mean);

@@ -267,7 +267,9 @@ static int coordinate(ame_replicas *set)
     if (report.moved)
         printf("%llu replicas were taken over from workers that died, %llu steps were repeated\n",
                (unsigned long long) report.moved, (unsigned long long) report.repeated_steps);
-    printf("\n%.1f million molecule steps per second in all; results in %s-windows.csv and %s-pmf.csv\nplot: %s.svg\n",
+    printf("\n");
+    example_busy(&report);
+    printf("%.1f million molecule steps per second in all; results in %s-windows.csv and %s-pmf.csv\nplot: %s.svg\n",
            1e-6 * (double) (windows * walkers * (equilibration + steps)) / report.seconds, out, out, out);
     int good = a->z_max < 5 && a->max < 0.5;
     if (check && !good) fprintf(stderr, "umbrella: the results do not agree with the exact ones\n");

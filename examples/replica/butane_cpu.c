@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) void draw_lane(struct block *b, uin
                                                             uint32_t replica, uint64_t seed)
 {
     ame_philox r = butane_random(step, call, b->walker[l], replica, seed);
-    uint32_t(*row)[LANES] = b->random + 4 * call;
+    uint32_t(*row)[LANES] = b->random + 4 * (size_t) call;
     row[0][l] = r.a, row[1][l] = r.b, row[2][l] = r.c, row[3][l] = r.d;
 }
 

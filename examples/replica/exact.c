@@ -87,7 +87,7 @@ struct point mueller_exact_mean(struct point centre, double spring, double kT)
     double sum = 0, x_sum = 0, y_sum = 0, unused, middle = mueller_potential(centre.x, centre.y, &unused, &unused);
     for (int i = 0; i < POINTS; i++)
         for (int j = 0; j < POINTS; j++) {
-            double dx = (i + 0.5 - POINTS / 2) * step, dy = (j + 0.5 - POINTS / 2) * step;
+            double dx = (i + 0.5 - 0.5 * POINTS) * step, dy = (j + 0.5 - 0.5 * POINTS) * step;
             double v = mueller_potential(centre.x + dx, centre.y + dy, &unused, &unused) - middle;
             double weight = exp(-(v + spring / 2 * (dx * dx + dy * dy)) / kT);
             sum += weight;

@@ -151,6 +151,12 @@ void example_workers(const ame_replicas *set, uint64_t replicas)
     fflush(stdout);
 }
 
+void example_busy(const ame_replicas_report *report)
+{
+    printf("%d worker%s busy %.0f %% of %.1f s\n", report->workers, report->workers == 1 ? "" : "s",
+           100 * report->busy / report->seconds / report->workers, report->seconds);
+}
+
 FILE *example_file(const char *prefix, const char *ending)
 {
     char path[1024];

@@ -31,6 +31,8 @@ void example_begin(int argc, char **argv, const char *about, const struct exampl
 void example_progress(const char *what, uint64_t done, uint64_t all, double seconds);
 /* Prints who computes: "4 workers: 4 x CPU of node1 (no CUDA driver here)". */
 void example_workers(const ame_replicas *set, uint64_t replicas);
+/* Prints "4 workers busy 97 % of 12.3 s". */
+void example_busy(const ame_replicas_report *report);
 /* A file "prefix + ending" to be written; ends the job if it cannot be. */
 FILE *example_file(const char *prefix, const char *ending);
 /* Closes it; ends the job if it could not be written. */

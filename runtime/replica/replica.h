@@ -104,8 +104,8 @@ static inline int ame__replica_works(const ame_replicas *set, int rank)
 
 /* ---- worker.c ---- */
 
-/* The pool's function: executes a task. */
-int ame__replica_work(const ame_pool_task *task, ame_pool_reply *reply, void *set);
+/* The pool's function: executes a task. `arg` is the set. */
+int ame__replica_work(const ame_pool_task *task, ame_pool_reply *reply, void *arg);
 /* Frees all states that this worker holds. */
 void ame__replica_drop(ame_replicas *set);
 
@@ -120,7 +120,7 @@ int ame__device_run(ame_replicas *set, ame_replica *replicas, size_t count);
 /* ---- run.c ---- */
 
 /* ame_replicas_run, and, with steps 0 and results NULL, getting all states as they are. */
-int ame__replica_advance(ame_replicas *set, uint64_t steps, const void *parameters, unsigned char *results, bool pull);
+int ame__replica_advance(ame_replicas *set, uint64_t steps, const void *parameters, void *results, bool pull);
 void ame__replica_forget(ame_replicas *set);
 
 #endif

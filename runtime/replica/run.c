@@ -303,7 +303,7 @@ static bool any_owed(const ame_replicas *set)
     return false;
 }
 
-int ame__replica_advance(ame_replicas *set, uint64_t steps, const void *parameters, unsigned char *results, bool pull)
+int ame__replica_advance(ame_replicas *set, uint64_t steps, const void *parameters, void *results, bool pull)
 {
     struct round round = {.set = set, .from = set->good, .step = set->report.steps, .pull = pull, .results = results};
     int64_t begin = ame__now_ns();

@@ -139,7 +139,7 @@ static int choose(ame_replicas *set)
     char host[64], why_text[400];
     const char *why = NULL;
     int code = AME_OK;
-    ame_gpu_device device;
+    ame_gpu_device device = {0};
     host_name(host);
     if (!ame__replica_works(set, set->rank)) return AME_OK;
     if (!set->kind.kernel)

@@ -203,10 +203,10 @@ static int check(const ame_replicas *set, const ame_replica *replica)
         double value;
         memcpy(&value, (const char *) replica->result + i * sizeof value, sizeof value);
         if (isfinite(value)) continue;
-        return ame__fail(AME_E_TASK,
-                         "replica %llu (%s): number %u of its result is %s after step %llu, computed by the %s",
-                         (unsigned long long) replica->id, set->name, i, isnan(value) ? "NaN" : "infinite",
-                         (unsigned long long) (replica->first_step + replica->steps), set->where);
+        const unsigned long long step = replica->first_step + replica->steps;
+        return ame__fail(
+            AME_E_TASK, "replica %llu (%s): number %u of its result is %s after step %llu, computed by the %s",
+            (unsigned long long) replica->id, set->name, i, isnan(value) ? "NaN" : "infinite", step, set->where);
     }
     return AME_OK;
 }
