@@ -160,27 +160,34 @@ static double tick_step(const double range[2])
     return power * (steps >= 5 ? 5 : steps >= 2 ? 2 : 1);
 }
 
+/* The n-th tick of an axis, from 0; false when there are no more. */
+static bool tick(const double range[2], int n, double *value)
+{
+    double step = tick_step(range);
+    *value = (ceil(range[0] / step) + n) * step;
+    if (fabs(*value) < 1e-9 * step) *value = 0;
+    return *value <= range[1] + 1e-9 * step;
+}
+
 static void axes(FILE *f, const plot *p)
 {
     char number[32];
-    double step = tick_step(p->x);
+    double at;
     fprintf(f, "<g stroke=\"#dddddd\" stroke-width=\"1\">\n");
-    for (double x = ceil(p->x[0] / step) * step; x <= p->x[1] + 1e-9 * step; x += step)
-        fprintf(f, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", at_x(p, x), TOP, at_x(p, x),
+    for (int n = 0; tick(p->x, n, &at); n++)
+        fprintf(f, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", at_x(p, at), TOP, at_x(p, at),
                 HEIGHT - BOTTOM);
-    step = tick_step(p->y);
-    for (double y = ceil(p->y[0] / step) * step; y <= p->y[1] + 1e-9 * step; y += step)
-        fprintf(f, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", LEFT, at_y(p, y), WIDTH - RIGHT,
-                at_y(p, y));
+    for (int n = 0; tick(p->y, n, &at); n++)
+        fprintf(f, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>\n", LEFT, at_y(p, at), WIDTH - RIGHT,
+                at_y(p, at));
     fprintf(f, "</g>\n");
-    for (double y = ceil(p->y[0] / step) * step; y <= p->y[1] + 1e-9 * step; y += step) {
-        snprintf(number, sizeof number, "%g", fabs(y) < 1e-9 * step ? 0 : y);
-        text(f, LEFT - 8, at_y(p, y) + 5, "text-anchor=\"end\"", number);
+    for (int n = 0; tick(p->y, n, &at); n++) {
+        snprintf(number, sizeof number, "%g", at);
+        text(f, LEFT - 8, at_y(p, at) + 5, "text-anchor=\"end\"", number);
     }
-    step = tick_step(p->x);
-    for (double x = ceil(p->x[0] / step) * step; x <= p->x[1] + 1e-9 * step; x += step) {
-        snprintf(number, sizeof number, "%g", fabs(x) < 1e-9 * step ? 0 : x);
-        text(f, at_x(p, x), HEIGHT - BOTTOM + 20, "text-anchor=\"middle\"", number);
+    for (int n = 0; tick(p->x, n, &at); n++) {
+        snprintf(number, sizeof number, "%g", at);
+        text(f, at_x(p, at), HEIGHT - BOTTOM + 20, "text-anchor=\"middle\"", number);
     }
     text(f, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 16, "text-anchor=\"middle\"", p->x_name);
     text(f, LEFT, 26, "font-size=\"16\" font-weight=\"bold\"", p->title);

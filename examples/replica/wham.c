@@ -67,7 +67,7 @@ int wham(int windows, const struct wham_window *window, int bins, double kT, dou
                            .bias = malloc((size_t) windows * bins * sizeof(double)),
                            .scale = malloc(windows * sizeof(double)),
                            .total = calloc(bins, sizeof(double)),
-                           .probability = malloc(bins * sizeof(double))};
+                           .probability = calloc((size_t) bins, sizeof(double))};
     int turns = -1;
     if (it.bias && it.scale && it.total && it.probability) {
         for (int w = 0; w < windows; w++) {
