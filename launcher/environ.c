@@ -13,6 +13,7 @@
 #include "base/vars.h"
 #include "bytes.h"
 #include "gpus.h"
+#include "spawn.h"
 
 extern char **environ;
 
@@ -172,7 +173,8 @@ char **ame__environ_rank(const struct ame__work *work, int i, const struct ame__
         set_number(&env, &room, sizes[k], work->size);
         set_number(&env, &room, local_sizes[k], work->count);
     }
-    set_number(&env, &room, "PMI_FD", 3);
+    set_number(&env, &room, "PMI_FD", AME__SPAWN_PMI_FD);
+    set_number(&env, &room, "AME_STATE_FD", AME__SPAWN_STATE_FD);
     ame__environ_set(&env, &room, "AME_JOB_ID", work->job_id);
     if (work->port) {
         ame__environ_set(&env, &room, "AME_HOST", work->address);

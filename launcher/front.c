@@ -56,6 +56,8 @@
 #include "pmi_server.h"
 #include "reap.h"
 #include "remote.h"
+#include "report.h"
+#include "status.h"
 
 #define CODE_TIMEOUT        124
 #define CODE_READER_GONE    (128 + SIGPIPE)
@@ -71,8 +73,9 @@ struct rank {
     pid_t pid; /* 0: not started */
     bool ended;
     int status;
-    int blames; /* the rank whose failure it has met, or -1 */
-    bool lost;  /* ended with its host */
+    int blames;          /* the rank whose failure it has met, or -1 */
+    bool lost;           /* ended with its host */
+    uint64_t stopped_ms; /* it has been killed because it had been stopped for so long */
     int64_t started_ns, ended_ns;
 };
 
@@ -100,6 +103,7 @@ struct front {
     struct rank *ranks;
     struct ame__pmi_server pmi;
     struct ame__output *output;
+    struct ame__status *status;
     struct ame__input input;
     uv_signal_t signals[SIGNALS];
     int signal_count;
@@ -318,13 +322,19 @@ static void check_barrier(struct front *front)
 
 static void judge_exit(struct front *front, int rank, int status)
 {
-    char *name = rank_name(front, rank);
+    char *name = rank_name(front, rank), where[160] = "";
+    const struct ame__seen *seen = ame__status_last(front->status, rank);
     enum ame__pmi_state state = ame__pmi_server_state(&front->pmi, rank);
+    if (seen && WIFSIGNALED(status)) ame__seen_where(seen, where, sizeof where);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && front->plan->ranks[rank].direct_output)
         conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
+    else if (front->ranks[rank].stopped_ms)
+        accuse(front, rank, 128 + SIGKILL, "%s had been stopped for %.1f s%s%s and was killed (AME_HEARTBEAT)%s", name,
+               (double) front->ranks[rank].stopped_ms / 1e3, *where ? " " : "", where, others(front, rank));
     else if (WIFSIGNALED(status))
-        accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s", name, WTERMSIG(status),
-               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", others(front, rank));
+        accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s%s%s", name, WTERMSIG(status),
+               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", *where ? " " : "", where,
+               others(front, rank));
     else if (WEXITSTATUS(status))
         accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status),
                others(front, rank));
@@ -437,6 +447,7 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
         front->stuck = ame__xprintf("on host %s %.*s", host_name(host), (int) frame->length, frame->payload);
         return;
     case AME__FRAME_GONE: host_gone(host); return;
+    case AME__FRAME_REPORTED: ame__status_answered(front->status); return;
     default: break;
     }
     if (!of_host) return;
@@ -452,6 +463,8 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
     case AME__FRAME_INPUT_TAKEN: ame__input_taken(&front->input, rank, ame__u64_get(frame->payload)); break;
     case AME__FRAME_INPUT_CLOSED: ame__input_rank_closed(&front->input, rank); break;
     case AME__FRAME_EXITED: on_exited(front, rank, (int) ame__u64_get(frame->payload)); break;
+    case AME__FRAME_REPORT: ame__status_seen(front->status, rank, frame->payload); break;
+    case AME__FRAME_STOPPED: front->ranks[rank].stopped_ms = ame__u64_get(frame->payload); break;
     case AME__FRAME_BINDING:
         fprintf(stderr, "ameexec: rank %d on %s: %.*s\n", rank, host_name(host), (int) frame->length, frame->payload);
         break;
@@ -518,6 +531,7 @@ static void lose_host(struct host *host, const char *how)
         if (host_of(front, rank) != host || front->ranks[rank].ended) continue;
         goes_on = goes_on && expendable(front, rank);
         front->ranks[rank].ended = front->ranks[rank].lost = true;
+        front->ranks[rank].ended_ns = ame__now_ns();
         ame__input_rank_closed(&front->input, rank);
         first = rank;
     }
@@ -786,6 +800,7 @@ static void on_signal(uv_signal_t *handle, int number)
         raise(SIGSTOP);
         break;
     case SIGWINCH: send_window_size(front); break;
+    case SIGUSR1: ame__status_wanted(front->status); break;
     default: forward(front, number);
     }
 }
@@ -805,6 +820,63 @@ static void watch_signals(struct front *front)
     }
 }
 
+/* ---- what the ranks are doing -------------------------------------------------------------------- */
+
+static int ask_hosts(void *owner)
+{
+    struct front *front = owner;
+    int asked = 0;
+    for_each_host(front, host)
+    {
+        if (host->state != WORKING) continue;
+        ame__channel_send(&host->channel, AME__FRAME_ASK, 0, AME__FRAME_ALL, NULL, 0);
+        asked++;
+    }
+    return asked;
+}
+
+static void fill_row(void *owner, int rank, const struct ame__seen *seen, struct ame__row *row)
+{
+    struct front *front = owner;
+    const struct rank *one = &front->ranks[rank];
+    row->host = ame__plan_host(front->plan, rank);
+    row->pid = one->pid;
+    row->standing = AME__STANDING_ALIVE;
+    if (one->ended) {
+        bool bad = one->lost || one->status;
+        row->standing = bad ? AME__STANDING_FAILED : AME__STANDING_ENDED;
+        snprintf(row->state, sizeof row->state, bad ? "failed" : "ended");
+        if (one->lost)
+            snprintf(row->what, sizeof row->what, "lost with its host");
+        else if (WIFSIGNALED(one->status))
+            snprintf(row->what, sizeof row->what, "killed by signal %d", WTERMSIG(one->status));
+        else
+            snprintf(row->what, sizeof row->what, "exit code %d", WEXITSTATUS(one->status));
+        if (one->ended_ns) row->since_ms = (ame__now_ns() - one->ended_ns) / 1000000;
+    } else if (!one->pid) {
+        snprintf(row->state, sizeof row->state, "not started");
+    } else if (!seen) {
+        row->standing = AME__STANDING_SILENT;
+        snprintf(row->state, sizeof row->state, "silent");
+        snprintf(row->what, sizeof row->what, "its host does not answer");
+    } else {
+        ame__row_of_seen(seen, row);
+    }
+}
+
+static void print_text(void *owner, const char *text, size_t length)
+{
+    struct front *front = owner;
+    fprintf(stderr, "%s%.*s", ame__output_mid_line(front->output) ? "\n" : "", (int) length, text);
+}
+
+static void open_status(struct front *front)
+{
+    struct ame__status_events events = {ask_hosts, fill_row, print_text, front};
+    const struct ame__plan *plan = front->plan;
+    front->status = ame__status_create(&front->loop, plan->job_id, plan->size, front->host_count, plan->stall, &events);
+}
+
 static bool open_front(struct front *front)
 {
     struct ame__output_events events = {on_reader_gone, on_output_failure, on_output_progress, front};
@@ -820,6 +892,7 @@ static bool open_front(struct front *front)
     uv_prepare_start(&front->prepare, on_prepare);
     if (front->plan->options->timeout > 0)
         uv_timer_start(&front->limit, on_limit, (uint64_t) (front->plan->options->timeout * 1000), 0);
+    open_status(front);
     watch_signals(front);
     front->input.send = send_input;
     front->input.owner = front;
@@ -852,6 +925,7 @@ static void close_front(struct front *front)
         if (!host->here) ame__remote_close(&host->remote);
     }
     ame__output_close(front->output);
+    ame__status_close(front->status);
     uv_close((uv_handle_t *) &front->limit, NULL);
     uv_close((uv_handle_t *) &front->orphans, NULL);
     uv_close((uv_handle_t *) &front->blame, NULL);
@@ -861,6 +935,7 @@ static void close_front(struct front *front)
     uv_run(&front->loop, UV_RUN_DEFAULT);
     uv_loop_close(&front->loop);
     ame__output_free(front->output);
+    ame__status_free(front->status);
     free_front(front);
 }
 

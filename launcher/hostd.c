@@ -49,6 +49,7 @@
 #define STARTS_PER_TURN   16
 #define GRACE_ALONE_MS    200 /* when the front is gone */
 #define KILL_AGAIN_MS     50
+#define STOPPED_LOOK_MS   500
 #define KILL_PATIENCE_NS  (5 * 1000000000ll)
 #define GUARD_PATIENCE_MS 8000 /* more than the daemon needs to end everything */
 
@@ -63,7 +64,7 @@ struct hostd {
     uv_loop_t loop;
     uv_signal_t on_child;
     uv_idle_t starter;
-    uv_timer_t timer, beat;
+    uv_timer_t timer, beat, stopped;
     bool remote, paused; /* paused: the front said that it will be silent */
     int64_t looked_ns, beat_ns;
     struct ame__channel channel;
@@ -188,6 +189,14 @@ static void release_input(const struct hostd *hostd)
         if (hostd->work.ranks[i].input == AME__INPUT_DIRECT) dup2(hostd->io.null_fd, STDIN_FILENO);
 }
 
+/* Where a stopped rank counts as failed. While the front has stopped the whole job it does not. */
+static void on_stopped(uv_timer_t *timer)
+{
+    struct hostd *hostd = timer->data;
+    for (int i = 0; i < hostd->started && !hostd->paused; i++)
+        ame__task_check_stopped(&hostd->tasks[i], (int64_t) hostd->work.heartbeat_ms);
+}
+
 static void on_start(uv_idle_t *idle)
 {
     struct hostd *hostd = idle->data;
@@ -269,6 +278,7 @@ static void begin(struct hostd *hostd, uint64_t length)
     hostd->io.cpus = hostd->cpus;
     hostd->state = STARTING;
     uv_idle_start(&hostd->starter, on_start);
+    if (work->heartbeat_ms) uv_timer_start(&hostd->stopped, on_stopped, STOPPED_LOOK_MS, STOPPED_LOOK_MS);
 }
 
 static void add_to_plan(struct hostd *hostd, const struct ame__frame *frame)
@@ -292,6 +302,13 @@ static void signal_ranks(struct hostd *hostd, uint32_t rank, int signal)
     for (int i = 0; i < hostd->started; i++)
         if ((rank == AME__FRAME_ALL || rank == (uint32_t) hostd->tasks[i].rank) && !hostd->tasks[i].ended)
             kill(-hostd->tasks[i].pid, signal);
+}
+
+static void report_all(struct hostd *hostd)
+{
+    for (int i = 0; i < hostd->started; i++)
+        if (!hostd->tasks[i].ended) ame__task_report(&hostd->tasks[i]);
+    ame__channel_send(&hostd->channel, AME__FRAME_REPORTED, 0, AME__FRAME_ALL, NULL, 0);
 }
 
 static void on_frame(struct ame__channel *channel, const struct ame__frame *frame)
@@ -319,6 +336,7 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
         ame__host_io_credit(&hostd->io, ame__u64_get(frame->payload), hostd->tasks, hostd->started);
         try_leave(hostd);
         break;
+    case AME__FRAME_ASK: report_all(hostd); break;
     case AME__FRAME_PLAN: add_to_plan(hostd, frame); break;
     case AME__FRAME_START: begin(hostd, ame__u64_get(frame->payload)); break;
     case AME__FRAME_ALIVE:
@@ -385,8 +403,9 @@ static void open_hostd(struct hostd *hostd, int in, int out)
     uv_signal_init(&hostd->loop, &hostd->on_child);
     uv_timer_init(&hostd->loop, &hostd->timer);
     uv_timer_init(&hostd->loop, &hostd->beat);
+    uv_timer_init(&hostd->loop, &hostd->stopped);
     uv_idle_init(&hostd->loop, &hostd->starter);
-    hostd->on_child.data = hostd->timer.data = hostd->beat.data = hostd->starter.data = hostd;
+    hostd->on_child.data = hostd->timer.data = hostd->beat.data = hostd->stopped.data = hostd->starter.data = hostd;
     uv_signal_start(&hostd->on_child, on_child, SIGCHLD);
 }
 

@@ -17,6 +17,7 @@
 #include "hostd.h"
 #include "options.h"
 #include "plan.h"
+#include "status.h"
 
 /* Descriptors 0, 1 and 2 must be something, or files opened later would take their places. */
 static void open_standard_files(void)
@@ -86,6 +87,8 @@ int main(int argc, char **argv)
     prepare_process(&inherited);
     ame__log_open();
     if (argc == 2 && !strcmp(argv[1], "--hostd")) ame__hostd_serve(&inherited);
+    if ((argc == 2 || argc == 3) && (!strcmp(argv[1], "--status") || !strcmp(argv[1], "-status")))
+        return ame__status_show(argv[2]) | (fflush(stdout) ? 1 : 0);
     int code = 0;
     switch (ame__options_parse(argc, argv, &options)) {
     case AME__PARSE_DONE: break;

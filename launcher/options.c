@@ -512,6 +512,7 @@ static int read_configfile(struct parser *parser, char **values)
 
 static int show_help(struct parser *parser, char **values);
 static int show_version(struct parser *parser, char **values);
+static int show_status(struct parser *parser, char **values);
 
 /* ---- the table ----------------------------------------------------------------------------------- */
 
@@ -561,6 +562,7 @@ static const struct entry table[] = {
     {"on-failure", "WHAT", 1, set_on_failure, "what the failure of a rank does: end the job (default) or continue"},
     {"print-all-exitcodes", "", 0, set_flag, "print rank, process, end and time of each rank"},
     GROUP("Information"),
+    {"status", "[JOB]", 0, show_status, "what the ranks of a running job are doing; alone on the command line"},
     {"v verbose info", "", 0, set_flag, "tell what is done"},
     {"q quiet", "", 0, set_flag, "do not tell which rank failed"},
     {"dry-run test-only do-not-launch", "", 0, set_flag, "print the plan, start nothing"},
@@ -622,6 +624,15 @@ static int show_help(struct parser *parser, char **values)
             printf("  %-38s%s\n", left, entry->help);
     }
     return 1;
+}
+
+/* main.c has taken it already where it stands as it should. */
+static int show_status(struct parser *parser, char **values)
+{
+    (void) values;
+    return ame__fail(AME_E_CONFIG,
+                     "option %s stands alone: ameexec --status, or ameexec --status JOB (a process id or name)",
+                     parser->name);
 }
 
 static int show_version(struct parser *parser, char **values)

@@ -23,7 +23,9 @@
 
 #include "base/error.h"
 #include "bytes.h"
+#include "base/vars.h"
 #include "environ.h"
+#include "proto.h"
 
 /* ---- programs ------------------------------------------------------------------------------------ */
 
@@ -334,6 +336,15 @@ static char *current_directory(void)
     return getcwd(NULL, 0);
 }
 
+static int read_limits(struct ame__plan *plan)
+{
+    int rc = ame__var_number(AME__VAR_HEARTBEAT, &plan->heartbeat);
+    if (!rc) rc = ame__var_number(AME__VAR_STALL_WARN, &plan->stall);
+    if (rc) return 1;
+    if (plan->heartbeat < 0) plan->heartbeat = plan->hosts.count > 1 ? AME__SILENCE_MS / 1e3 : 0;
+    return 0;
+}
+
 int ame__plan_make(struct ame__plan *plan, const struct ame__options *options)
 {
     memset(plan, 0, sizeof *plan);
@@ -343,6 +354,7 @@ int ame__plan_make(struct ame__plan *plan, const struct ame__options *options)
     if (!rc) rc = make_apps(plan);
     if (!rc) rc = make_streams(plan);
     if (!rc) rc = make_identity(plan);
+    if (!rc) rc = read_limits(plan);
     if (rc) return rc;
     plan->directory = current_directory();
     plan->base_env = ame__environ_base(options);
@@ -385,6 +397,7 @@ void ame__plan_work(const struct ame__plan *plan, int host, const char *address,
     work->bind = (int) (!options->bind_given && units ? AME__BIND_CORE : options->bind);
     work->units = units ? units : 1;
     work->grace_ms = (uint64_t) (options->grace * 1000);
+    work->heartbeat_ms = (uint64_t) (plan->heartbeat * 1000);
     work->report_bindings = options->report_bindings;
     work->gpus_per_rank = options->gpus_per_rank;
     work->gpus_named = is_given(&options->env, "CUDA_VISIBLE_DEVICES");

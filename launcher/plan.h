@@ -29,6 +29,7 @@ struct ame__plan {
     char **base_env;         /* what all ranks get of ameexec's environment and -genv */
     char *directory;         /* ameexec's; NULL: unknown */
     char host[256];          /* this one */
+    double heartbeat, stall; /* AME_HEARTBEAT, AME_STALL_WARN: seconds, 0: off */
     char job_id[80];
     char authkey[96];
 };

@@ -20,6 +20,7 @@
 #define AME__FRAME_HEADER      12
 #define AME__FRAME_PAYLOAD_MAX 65536
 #define AME__FRAME_ALL         0xffffffffu
+#define AME__SEEN_SIZE         136 /* payload of REPORT, see report.h */
 /* Output that a host daemon may have sent without AME__FRAME_CREDIT for it, and input likewise. */
 #define AME__OUTPUT_WINDOW (1 << 20)
 #define AME__INPUT_WINDOW  65536
@@ -33,7 +34,7 @@
  * not known), and a port that was free a moment ago. What comes before it is the noise of somebody's login shell. */
 #define AME__HELLO     "AME-HOST-DAEMON "
 #define AME__HELLO_MAX 512
-#define AME__PROTOCOL  1
+#define AME__PROTOCOL  2
 #define AME__NOISE_MAX 65536
 
 /* X(name, shortest payload, longest payload, meaning) */
@@ -47,6 +48,9 @@
     X(INPUT_TAKEN, 8, 8, "number of bytes of input that went to the rank")                                             \
     X(INPUT_CLOSED, 0, 0, "rank does not read its standard input any more")                                            \
     X(EXITED, 8, 8, "rank ended; status as of waitpid")                                                                \
+    X(REPORT, AME__SEEN_SIZE, AME__SEEN_SIZE, "what the rank is doing, or was when it died, see report.h")             \
+    X(REPORTED, 0, 0, "that was told of all ranks here")                                                               \
+    X(STOPPED, 8, 8, "rank has been stopped for so many ms and is now killed")                                         \
     X(BINDING, 1, 4096, "CPUs that the rank is bound to")                                                              \
     X(REFUSED, 9, 4096, "this host cannot do its part; exit code, then why")                                           \
     X(STUCK, 1, 4096, "these processes cannot be killed")                                                              \
@@ -60,6 +64,7 @@
     X(INPUT_END, 0, 0, "no more standard input")                                                                       \
     X(CREDIT, 8, 8, "number of bytes of output that may be sent in addition")                                          \
     X(SIGNAL, 8, 8, "signal for the rank's process group")                                                             \
+    X(ASK, 0, 0, "REPORT of all ranks, then REPORTED")                                                                 \
     X(WINDOW_SIZE, 16, 16, "rows and columns of the terminal")                                                         \
     X(END, 16, 16, "end the job: signal to send first, milliseconds until KILL")                                       \
     /* both ways, between hosts */                                                                                     \

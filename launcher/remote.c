@@ -212,6 +212,7 @@ static int start(struct ame__remote *remote, char **words, char **env, const str
                                .env = env,
                                .fds = {channel[1], channel[1], err[1]},
                                .pmi_fd = -1,
+                               .state_fd = -1,
                                .session = true,
                                .inherited = inherited};
     remote->pid = ame__spawn(&spawn, &step);

@@ -58,6 +58,7 @@ static void run_child(struct child *child)
     } else if (spawn->pmi_fd >= 0 && dup2(spawn->pmi_fd, AME__SPAWN_PMI_FD) < 0) {
         fail(child, "dup2");
     }
+    if (spawn->state_fd >= 0 && dup2(spawn->state_fd, AME__SPAWN_STATE_FD) < 0) fail(child, "dup2");
     if (spawn->cpus && sched_setaffinity(0, sizeof *spawn->cpus, (const cpu_set_t *) (const void *) spawn->cpus))
         fail(child, "sched_setaffinity");
     if (setrlimit(RLIMIT_NOFILE, &spawn->inherited->files)) fail(child, "setrlimit");

@@ -9,7 +9,8 @@
 
 #include "affinity.h"
 
-#define AME__SPAWN_PMI_FD 3
+#define AME__SPAWN_PMI_FD   3
+#define AME__SPAWN_STATE_FD 4
 
 /* What ameexec found when it was started and its ranks must find too. */
 struct ame__inherited {
@@ -25,6 +26,7 @@ struct ame__spawn {
     const struct ame__cpus *cpus; /* NULL: not bound */
     int fds[3];                   /* become 0, 1, 2 */
     int pmi_fd;                   /* becomes AME__SPAWN_PMI_FD; -1: none */
+    int state_fd;                 /* above these; becomes AME__SPAWN_STATE_FD; -1: none */
     bool pty;                     /* fds are a terminal, which becomes the controlling one */
     bool session;                 /* a session of its own, without a terminal */
     const struct ame__inherited *inherited;

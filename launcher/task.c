@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "environ.h"
 #include "plan.h"
+#include "report.h"
 
 #define LAST_REQUESTS_MAX 64
 
@@ -332,6 +333,7 @@ static char *find_program(const struct ame__work_app *app, char **env)
 
 static pid_t spawn(struct ame__task *task, int index, const struct ends *ends, const char **step)
 {
+    int state_fd;
     const struct ame__host_io *io = task->io;
     const struct ame__work_rank *place = &io->work->ranks[index];
     const struct ame__work_app *app = &io->work->apps[place->app];
@@ -339,6 +341,7 @@ static pid_t spawn(struct ame__task *task, int index, const struct ends *ends, c
     char **env = ame__environ_rank(io->work, index, cpus);
     char *program = find_program(app, env);
     int in = ends->theirs[0] >= 0 ? ends->theirs[0] : place->input == AME__INPUT_DIRECT ? 0 : io->null_fd;
+    task->state = ame__state_create(task->rank, &state_fd);
     struct ame__spawn spawn = {
         .program = program,
         .argv = app->argv,
@@ -353,11 +356,13 @@ static pid_t spawn(struct ame__task *task, int index, const struct ends *ends, c
                 : place->direct_output ? 2
                                        : ends->theirs[2]},
         .pmi_fd = ends->theirs[3],
+        .state_fd = state_fd,
         .pty = place->pty,
         .inherited = io->inherited,
     };
     pid_t pid = ame__spawn(&spawn, step);
     int error = errno;
+    if (state_fd >= 0) close(state_fd);
     free(program);
     ame__environ_free(env);
     errno = error;
@@ -417,9 +422,54 @@ bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int index)
     return true;
 }
 
+/* The state as in /proc/PID/stat, behind the name in parentheses. */
+static char process_state(pid_t pid)
+{
+    char path[40], text[512], *end;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    if (got <= 0) return 0;
+    text[got] = '\0';
+    end = strrchr(text, ')');
+    return end && end[1] == ' ' ? end[2] : 0;
+}
+
+void ame__task_report(const struct ame__task *task)
+{
+    char payload[AME__SEEN_SIZE];
+    struct ame__seen seen = {.since_ms = -1, .heard_ms = -1};
+    int64_t now = ame__now_ns();
+    seen.process = task->ended ? 0 : process_state(task->pid);
+    seen.told = ame__state_read(task->state, &seen.report) && seen.report.doing != AME__DOING_NOTHING;
+    if (!seen.told) memset(&seen.report, 0, sizeof seen.report);
+    if (seen.told && seen.report.since_ns) seen.since_ms = (now - seen.report.since_ns) / 1000000;
+    if (seen.told && seen.report.heard_ns) seen.heard_ms = (now - seen.report.heard_ns) / 1000000;
+    ame__seen_encode(&seen, payload);
+    ame__channel_send(task->io->channel, AME__FRAME_REPORT, 0, (uint32_t) task->rank, payload, sizeof payload);
+}
+
+void ame__task_check_stopped(struct ame__task *task, int64_t limit_ms)
+{
+    int64_t now = ame__now_ns();
+    if (task->ended || process_state(task->pid) != 'T') { /* 't': by a debugger */
+        task->stopped_ns = 0;
+    } else if (!task->stopped_ns) {
+        task->stopped_ns = now;
+    } else if (now - task->stopped_ns >= limit_ms * 1000000) {
+        ame__channel_send_number(task->io->channel, AME__FRAME_STOPPED, (uint32_t) task->rank,
+                                 (uint64_t) ((now - task->stopped_ns) / 1000000));
+        kill(-task->pid, SIGKILL);
+    }
+}
+
 void ame__task_ended(struct ame__task *task, int status)
 {
     task->ended = true;
+    if (WIFSIGNALED(status)) ame__task_report(task);
+    ame__state_destroy(task->state);
+    task->state = NULL;
     for (int i = 0; i < LAST_REQUESTS_MAX && task->pmi.fd >= 0; i++)
         if (!pmi_forward(task) && (task->pmi.fd < 0 || !pmi_read(task))) break;
     stream_close(&task->pmi);

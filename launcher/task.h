@@ -39,6 +39,8 @@ struct ame__task {
     struct ame__bytes pmi_request, pmi_reply, input;
     bool pmi_waiting; /* a request is with the front */
     bool input_ended;
+    struct ame__state *state; /* what the rank tells of itself; NULL: no page */
+    int64_t stopped_ns;       /* since when it has been seen stopped; 0: it is not */
 };
 
 void ame__host_io_init(struct ame__host_io *io, uv_loop_t *loop, const struct ame__inherited *inherited,
@@ -51,6 +53,10 @@ bool ame__task_start(struct ame__task *task, struct ame__host_io *io, int index)
 void ame__task_ended(struct ame__task *task, int status);
 /* Reads what the rank has written until there is no more now; false when credit ran out before. */
 bool ame__task_drain(struct ame__task *task);
+/* Tells the front what the rank is doing. */
+void ame__task_report(const struct ame__task *task);
+/* Kills the rank if it has been stopped for `limit_ms`. */
+void ame__task_check_stopped(struct ame__task *task, int64_t limit_ms);
 void ame__task_pmi_reply(struct ame__task *task, const char *text, size_t length);
 void ame__task_pmi_close(struct ame__task *task);
 void ame__task_input(struct ame__task *task, const char *data, size_t length);

@@ -37,6 +37,7 @@ void ame__work_encode(const struct ame__work *work, struct ame__bytes *bytes)
     put_number(bytes, (uint64_t) work->units);
     put_number(bytes, work->grace_ms);
     put_number(bytes, work->files);
+    put_number(bytes, work->heartbeat_ms);
     put_number(bytes, work->report_bindings);
     put_number(bytes, (uint64_t) work->gpus_per_rank);
     put_number(bytes, work->gpus_named);
@@ -139,6 +140,7 @@ bool ame__work_decode(struct ame__work *work, const char *data, size_t length)
     work->units = (int) get_number(&reader, 8192);
     work->grace_ms = get_number(&reader, UINT64_MAX / 4);
     work->files = get_number(&reader, UINT64_MAX);
+    work->heartbeat_ms = get_number(&reader, UINT64_MAX / 4);
     work->report_bindings = get_number(&reader, 1);
     work->gpus_per_rank = (int) get_number(&reader, 256);
     work->gpus_named = get_number(&reader, 1);

@@ -41,6 +41,7 @@ struct ame__work {
     int port;                 /* of rank 0, for dlp_mpi's own back end; 0: none */
     int bind, units;          /* enum ame__bind */
     uint64_t grace_ms, files; /* files: limit of open files for ranks */
+    uint64_t heartbeat_ms;    /* AME_HEARTBEAT; 0: a rank may be stopped */
     bool report_bindings;
     int gpus_per_rank; /* 0: all see all */
     bool gpus_named;   /* the user has given CUDA_VISIBLE_DEVICES for this job */

@@ -40,6 +40,9 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "parts in which device memory is sent and received, so that copies and network work at the same time")           \
     X(GPU_SLOTS, BY_USER, NUMBER, "4", 0, 256,                                                                         \
       "parts of pinned memory for that, of 1 MiB each; two per message in flight, others use ordinary memory")         \
+    X(HEARTBEAT, BY_USER, SECONDS, "-1", -1, 1e8,                                                                      \
+      "a rank that has been stopped (SIGSTOP, not by a debugger) for so long has failed, and ameexec kills it; 0: a "  \
+      "stopped rank is waited for; -1: 0 in a job on one host, 13 on several")                                         \
     X(IFACE, BY_USER, TEXT, "", 0, 0,                                                                                  \
       "interfaces for connections between hosts: beginnings of names (eth,ib), = for whole names (=eth0), ^ for all "  \
       "but these (^docker,virbr), or networks (10.1.0.0/16)")                                                          \
@@ -58,6 +61,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(SPIN_US, BY_USER, NUMBER, "-1", -1, 1e6,                                                                         \
       "microseconds that a waiting call spins before it sleeps; -1: 50, or 200 when ranks outnumber cores (it then "   \
       "yields)")                                                                                                       \
+    X(STALL_WARN, BY_USER, SECONDS, "0", 0, 1e8,                                                                       \
+      "after this time in one call that waits, ameexec tells which ranks wait, for what and since when; 0: never")     \
     X(RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "rank of this process")                                               \
     X(SIZE, BY_LAUNCHER, NUMBER, "", 1, 1 << 24, "number of ranks")                                                    \
     X(LOCAL_RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "position of this process among the ranks of this host")        \
@@ -65,7 +70,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(HOST, BY_LAUNCHER, TEXT, "", 0, 0, "address of rank 0, for programs that use dlp_mpi's own back end")            \
     X(PORT, BY_LAUNCHER, NUMBER, "", 0, 65535, "port of rank 0, for programs that use dlp_mpi's own back end")         \
     X(AUTHKEY, BY_LAUNCHER, TEXT, "", 0, 0, "key for programs that use dlp_mpi's own back end (base64); a secret")     \
-    X(JOB_ID, BY_LAUNCHER, TEXT, "", 0, 0, "name of this job; tells libame that ameexec is the launcher")
+    X(JOB_ID, BY_LAUNCHER, TEXT, "", 0, 0, "name of this job; tells libame that ameexec is the launcher")              \
+    X(STATE_FD, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "descriptor of the page in which a rank tells what it is doing")
 
 enum ame__var {
 #define AME__VAR_ENUM(id, group, kind, def, min, max, help) AME__VAR_##id,

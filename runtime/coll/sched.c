@@ -358,8 +358,11 @@ static int run_blocking(const struct ame__coll *call)
     int hint = hint_of(sched);
     ame__list_init(&handle.link);
     sched->handle = &handle;
+    handle.name = call->function;
+    handle.tag = sched->tag;
     advance(sched);
-    if (!ame__request_is_done(&handle)) ame__wait_until(ame__request_ready, &handle, hint);
+    struct ame__wait wait = {.call = call->function, .request = &handle};
+    if (!ame__request_is_done(&handle)) ame__wait_until(ame__request_ready, &handle, hint, &wait);
     return ame__finish(&handle, call->function, NULL);
 }
 
@@ -376,6 +379,8 @@ static int start(const struct ame__coll *call, ame_request **request)
     handle->comm = call->comm;
     handle->peer = AME_ANY_SOURCE;
     sched->handle = handle;
+    handle->name = call->function;
+    handle->tag = sched->tag;
     *request = handle;
     advance(sched);
     return AME_OK;

@@ -41,7 +41,8 @@ int ame__take_result(const struct ame_request *request, const char *function)
 
 int ame__finish(struct ame_request *request, const char *function, ame_status *status)
 {
-    if (!ame__request_is_done(request)) ame__wait_until(ame__request_ready, request, ame__request_hint(request));
+    struct ame__wait wait = {.call = function, .request = request};
+    if (!ame__request_is_done(request)) ame__wait_until(ame__request_ready, request, ame__request_hint(request), &wait);
     int code = ame__take_result(request, function);
     if (!code || code == AME_E_TRUNCATED) ame__fill_status(request, status);
     free(request->text);
@@ -86,7 +87,8 @@ int ame_wait(ame_request **request, ame_status *status)
     if (!code && !*request) {
         if (status) *status = empty_status;
     } else if (!code) {
-        ame__wait_until(ame__request_ready, *request, ame__request_hint(*request));
+        struct ame__wait wait = {.call = function, .request = *request};
+        ame__wait_until(ame__request_ready, *request, ame__request_hint(*request), &wait);
         code = retire(request, function, status);
     }
     ame__leave();
@@ -172,7 +174,8 @@ int ame_waitall(size_t count, ame_request *requests[], ame_status statuses[])
     code = check_requests(count, requests, function);
     if (!code) {
         struct several several = {.count = count, .requests = requests};
-        ame__wait_until(all_done, &several, -1);
+        struct ame__wait wait = {.call = function, .requests = requests, .count = count};
+        ame__wait_until(all_done, &several, -1, &wait);
         code = retire_all(count, requests, statuses, function);
     }
     ame__leave();
@@ -206,7 +209,8 @@ int ame_waitany(size_t count, ame_request *requests[], int *index, ame_status *s
     if (!code && !index) code = ame__fail(AME_E_ARG, "%s: argument 'index' is NULL", function);
     if (!code) {
         struct several several = {.count = count, .requests = requests};
-        ame__wait_until(any_done, &several, -1);
+        struct ame__wait wait = {.call = function, .requests = requests, .count = count};
+        ame__wait_until(any_done, &several, -1, &wait);
         *index = AME_UNDEFINED;
         if (status) *status = empty_status;
         for (size_t i = 0; i < count; i++) {
@@ -232,7 +236,8 @@ int ame_waitsome(size_t count, ame_request *requests[], int *outcount, int indic
         struct several several = {.count = count, .requests = requests};
         char text[AME__ERROR_TEXT_MAX] = "";
         int found = 0;
-        ame__wait_until(any_done, &several, -1);
+        struct ame__wait wait = {.call = function, .requests = requests, .count = count};
+        ame__wait_until(any_done, &several, -1, &wait);
         for (size_t i = 0; i < count; i++) {
             if (!requests[i] || !ame__request_is_done(requests[i])) continue;
             int one = retire(&requests[i], function, statuses ? &statuses[found] : NULL);

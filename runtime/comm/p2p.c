@@ -140,7 +140,8 @@ int ame_sendrecv(const void *sendbuf, size_t sendlength, int dest, int sendtag, 
     if (!code) {
         ame__recv_start(&both[1]);
         ame__send_start(&both[0]);
-        ame__wait_until(both_done, both, ame__request_hint(&both[1]));
+        struct ame__wait wait = {.call = function, .request = &both[1]};
+        ame__wait_until(both_done, both, ame__request_hint(&both[1]), &wait);
         int send_code = ame__finish(&both[0], function, NULL);
         code = ame__finish(&both[1], function, status);
         if (!code) code = send_code;
@@ -273,8 +274,9 @@ static int probe(int source, int tag, ame_comm *comm, bool wait, bool take, stru
                               .source = source == AME_ANY_SOURCE ? source : ame__comm_to_world(comm, source),
                               .tag = tag};
     if (!search_once(search)) {
+        struct ame__wait waiting = {.call = function, .probe = true, .peer = search->source, .tag = tag};
         if (wait)
-            ame__wait_until(search_once, search, search->source == ame__engine.rank ? -1 : search->source);
+            ame__wait_until(search_once, search, search->source == ame__engine.rank ? -1 : search->source, &waiting);
         else
             ame__progress();
         (void) search_once(search);

@@ -32,6 +32,7 @@
 #include <ame.h>
 
 #include "base/list.h"
+#include "base/state.h"
 #include "boot/boot.h"
 #include "gpu/stage.h"
 #include "net/net.h"
@@ -79,7 +80,8 @@ struct ame_request {
      */
     void (*mismatch)(const struct ame_request *request, int source, uint64_t check, size_t length, char *text,
                      size_t size);
-    void *owner; /* the schedule of a collective */
+    void *owner;      /* the schedule of a collective */
+    const char *name; /* of a collective, which has its number as tag; for state.c */
     struct ame_comm *comm;
 
     struct ame__context *context;
@@ -307,6 +309,13 @@ struct ame__engine {
     int leaver_count;
     int paused_count;
 
+    /* for state.c */
+    struct ame__list waits; /* of calls that sleep, oldest first */
+    enum ame__doing doing;  /* while there is none */
+    int64_t doing_ns, summed_ns, heard_ns;
+    uint64_t frames, frames_told; /* that have arrived */
+    uint64_t queued, stored;
+
     struct ame__context *contexts[AME__CONTEXT_BUCKETS];
     uint64_t freed[AME__FREED_MAX]; /* the contexts destroyed last */
     uint32_t freed_count;
@@ -326,12 +335,31 @@ void ame__engine_close(void);
 void ame__engine_free(void);
 _Noreturn void ame__engine_abort(int code);
 
+/* state.c: what the host daemon is told of this rank. */
+
+/* What a waiting call waits for: a request, one of several, a message (`probe`), or something else. */
+struct ame__wait {
+    const char *call;
+    const struct ame_request *request;
+    ame_request **requests;
+    size_t count;
+    bool probe;
+    int peer, tag;
+    int64_t since_ns;      /* 0: has not slept yet */
+    struct ame__list link; /* in engine->waits, then */
+};
+
+void ame__doing(enum ame__doing doing);
+/* A thread is going to sleep, in this call (or NULL). */
+void ame__wait_sleeps(struct ame__wait *wait);
+void ame__wait_over(struct ame__wait *wait);
+
 /* progress.c */
 /* Takes the lock for a public call; AME_E_STATE outside of ame_init .. ame_finalize, AME_E_ABORTED after an abort. */
 int ame__enter(const char *function);
 void ame__leave(void);
 /* Waits until ready(arg). `hint`: rank whose connection the news will probably come from, or -1. */
-void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint);
+void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint, struct ame__wait *wait);
 /* One round of progress without waiting. */
 void ame__progress(void);
 /* Something has changed that a waiting thread may be waiting for. */

@@ -283,6 +283,7 @@ void ame__frame_begin(struct ame__conn *conn)
 {
     const struct ame__header *header = &conn->header;
     struct ame__engine *engine = &ame__engine;
+    engine->frames++;
     set_target(conn, NOTHING, NULL, NULL, 0);
     ame__log(engine, TRACE, "%s %d>%d tag %d length %llu id %llx", ame__frame_name(header->kind), header->src,
              header->dst, header->tag, (unsigned long long) header->length, (unsigned long long) header->id);

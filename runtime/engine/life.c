@@ -252,7 +252,7 @@ static int find_root(struct ame__engine *engine)
     char *cause = NULL; /* of the last failure, to be told if it goes on */
     for (;;) {
         int code = try_root(engine);
-        if (!code && engine->boot.stale_values) ame__wait_until(root_settled, engine, -1);
+        if (!code && engine->boot.stale_values) ame__wait_until(root_settled, engine, -1, NULL);
         if (code || !engine->boot.stale_values || engine->hub ||
             ame__now_ns() + (int64_t) RETRY_MS * 1000000 > engine->boot.deadline) {
             if (!root->cause && !engine->hub)
@@ -280,7 +280,7 @@ static int wait_for_all(struct ame__engine *engine)
     int code = engine->rank == 0 ? AME_OK : find_root(engine);
     if (!code) {
         ame__boot_release(&engine->boot, false);
-        ame__wait_until(all_connected, engine, -1);
+        ame__wait_until(all_connected, engine, -1, NULL);
         code = check_connected(engine);
     }
     uv_timer_stop(&engine->notice_timer);
@@ -351,6 +351,9 @@ int ame__engine_open(void)
     engine->rank = engine->boot.rank;
     engine->size = engine->boot.size;
     ame__log_set_rank(engine->rank);
+    ame__list_init(&engine->waits);
+    ame__state_attach(engine->rank);
+    ame__doing(AME__DOING_STARTING);
     code = read_settings(engine);
     if (!code) code = make_tables(engine);
     if (!code) code = check_descriptors(engine);
@@ -359,9 +362,11 @@ int ame__engine_open(void)
     if (code) {
         close_net(engine);
         ame__engine_free();
+        ame__state_detach();
         return code;
     }
     pthread_atfork(NULL, NULL, forked_child);
+    ame__doing(AME__DOING_COMPUTING);
     atomic_store_explicit(&engine->stage, AME__RUNNING, memory_order_release);
     ame__log(engine, DEBUG, "rank %d of %d is up (%s: %s)", engine->rank, engine->size, engine->boot.way->name,
              engine->boot.why);
@@ -416,13 +421,13 @@ static void say_goodbye(struct ame__engine *engine)
     for (int rank = 0; rank < engine->size; rank++)
         if (engine->peers[rank].conn) ame__peer_control(rank, AME__FRAME_BYE, 0, 0, 0);
     if (engine->rank == 0) {
-        ame__wait_until(all_left, engine, -1);
+        ame__wait_until(all_left, engine, -1, NULL);
     } else {
         uv_timer_t timer;
         uv_timer_init(&engine->net.loop, &timer);
         uv_update_time(&engine->net.loop);
         uv_timer_start(&timer, on_deadline, (uint64_t) (seconds * 1000) + 1, DEADLINE_MS);
-        ame__wait_until(all_answered, &farewell, -1);
+        ame__wait_until(all_answered, &farewell, -1, NULL);
         uv_close((uv_handle_t *) &timer, NULL);
         ame__net_poll(&engine->net);
     }
@@ -431,6 +436,7 @@ static void say_goodbye(struct ame__engine *engine)
 void ame__engine_close(void)
 {
     struct ame__engine *engine = &ame__engine;
+    ame__doing(AME__DOING_LEAVING);
     if (engine->size > 1) {
         ame__helper_stop();
         pthread_mutex_lock(&engine->lock);
@@ -441,6 +447,8 @@ void ame__engine_close(void)
     ame__boot_release(&engine->boot, true);
     pthread_mutex_lock(&engine->lock);
     close_net(engine);
+    ame__doing(AME__DOING_LEFT);
+    ame__state_detach();
     pthread_mutex_unlock(&engine->lock);
 }
 

@@ -176,7 +176,7 @@ static void sleep_until_news(struct ame__engine *engine)
     unpoke(engine);
 }
 
-static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
+static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint, struct ame__wait *wait)
 {
     engine->driving = true;
     engine->rounds++;
@@ -184,6 +184,7 @@ static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, 
         ame__net_poll(&engine->net); /* also hands new watchers to the kernel */
         if (ready(arg)) break;
         if (engine->net.changed) continue;
+        ame__wait_sleeps(wait);
         sleep_until_news(engine);
         ame__net_poll(&engine->net);
         if (ready(arg)) break;
@@ -195,20 +196,22 @@ static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, 
     if (engine->helper_state == AME__PARKED && engine->helper_started) pthread_cond_signal(&engine->helper_wake);
 }
 
-void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint)
+void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint, struct ame__wait *wait)
 {
     struct ame__engine *engine = &ame__engine;
     while (!ready(arg)) {
         if (!engine->driving) {
-            drive(engine, ready, arg, hint);
+            drive(engine, ready, arg, hint, wait);
             continue;
         }
         tell_sleepers(
             engine); /* what this call has begun may be something new to watch, and the driver may be asleep */
+        ame__wait_sleeps(wait);
         engine->followers++;
         pthread_cond_wait(&engine->progressed, &engine->lock);
         engine->followers--;
     }
+    ame__wait_over(wait);
 }
 
 /* ---- helper thread ------------------------------------------------------------------------------- */
