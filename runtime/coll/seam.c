@@ -102,8 +102,10 @@ int ame__seam_wait(size_t count, ame_request *const requests[], bool all, bool b
     if (code) return code;
     bool (*ready)(void *) = all ? all_done : one_done;
     if (!ready(&wait)) {
+        struct ame__wait waiting = {.call = "MPI_Wait", .requests = requests, .count = count};
+        if (count == 1) waiting = (struct ame__wait){.call = "MPI_Wait", .request = requests[0]};
         if (block)
-            ame__wait_until(ready, &wait, count == 1 ? ame__request_hint(requests[0]) : -1);
+            ame__wait_until(ready, &wait, count == 1 ? ame__request_hint(requests[0]) : -1, &waiting);
         else
             ame__progress();
     }

@@ -341,7 +341,7 @@ _Noreturn void ame__engine_abort(int code);
 struct ame__wait {
     const char *call;
     const struct ame_request *request;
-    ame_request **requests;
+    ame_request *const *requests;
     size_t count;
     bool probe;
     int peer, tag;
