@@ -297,6 +297,8 @@ static void drain(struct front *front)
 {
     if (front->phase >= DRAINING) return;
     front->phase = DRAINING;
+    if (front->suspect >= 0)
+        on_blame_over(&front->blame); /* the one that it blames has not failed, and all have ended */
     ame__output_end_lines(front->output);
     check_drained(front);
 }
