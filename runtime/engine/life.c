@@ -206,17 +206,20 @@ static int check_connected(struct ame__engine *engine)
                          engine->rank, engine->host, engine->peers[0].host ? engine->peers[0].host : "?", seconds,
                          engine->peers[0].cause ? ": " : "", engine->peers[0].cause ? engine->peers[0].cause : "");
     }
-    for (int rank = 1; engine->absent > 0 && rank < engine->size; rank++) {
-        if (engine->peers[rank].life == AME__ALIVE) continue;
-        ame__peer_blamed(rank);
-        return ame__fail(AME_E_PEER_FAILED,
-                         "rank 0 on host %s: rank %d on host %s has failed before all had connected: %s", engine->host,
-                         rank, ame__peer_host(rank),
-                         engine->peers[rank].cause ? engine->peers[rank].cause : "it has finalized");
-    }
     int missing = 0, first = 0;
     for (int rank = engine->size - 1; rank > 0; rank--)
         if (!engine->peers[rank].host) missing++, first = rank;
+    for (int rank = 1; engine->absent > 0 && rank < engine->size; rank++) {
+        char others[80] = "";
+        if (engine->peers[rank].life == AME__ALIVE) continue;
+        ame__peer_blamed(rank);
+        if (missing)
+            snprintf(others, sizeof others, "; %d had not connected yet, the first one is rank %d", missing, first);
+        return ame__fail(AME_E_PEER_FAILED,
+                         "rank 0 on host %s: rank %d on host %s has failed before all had connected: %s%s",
+                         engine->host, rank, ame__peer_host(rank),
+                         engine->peers[rank].cause ? engine->peers[rank].cause : "it has finalized", others);
+    }
     if (missing == 0) return AME_OK;
     return ame__fail(
         AME_E_TIMEOUT,

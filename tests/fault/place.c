@@ -348,6 +348,7 @@ int main(int argc, char **argv)
         if (victim_is_gone && !is_set("FAULT_EXIT")) survivors_talk();
     }
     released = code != AME_OK;
+    if (release_thread && over) pthread_detach(thread); /* its call may last until the process ends */
     if (release_thread && !over) pthread_join(thread, NULL);
     if (over) return exit_code(code);
     int end = at("finalize") && is_victim ? AME_OK : ame_finalize(); /* may report the loss again */
