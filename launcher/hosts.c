@@ -33,6 +33,7 @@ static size_t *find(const struct ame__hosts *hosts, const struct ame__host *host
 {
     size_t hash = 5381;
     for (const char *at = host->name; *at; at++) hash = 33 * hash + (unsigned char) *at;
+    for (const char *at = host->user; at && *at; at++) hash = 33 * hash + (unsigned char) *at;
     size_t *place = &hosts->index[hash & (hosts->index_size - 1)];
     while (*place) {
         const struct ame__host *old = &hosts->items[*place - 1];
@@ -42,11 +43,13 @@ static size_t *find(const struct ame__hosts *hosts, const struct ame__host *host
     return place;
 }
 
+/* Doubles the index, which is at most half full, and the room for hosts with it. */
 static void grow_index(struct ame__hosts *hosts)
 {
     hosts->index_size = hosts->index_size ? 2 * hosts->index_size : 16;
     free(hosts->index);
     hosts->index = ame__xalloc(hosts->index_size * sizeof *hosts->index);
+    hosts->items = ame__xrealloc(hosts->items, hosts->index_size / 2 * sizeof *hosts->items);
     for (size_t i = 0; i < hosts->count; i++) *find(hosts, &hosts->items[i]) = i + 1;
 }
 
@@ -82,7 +85,6 @@ int ame__hosts_add(struct ame__hosts *hosts, const char *name, size_t length, in
         free(item.user);
         return ame__fail(AME_E_CONFIG, "more than %d hosts", AME__HOSTS_MAX);
     }
-    hosts->items = ame__xrealloc(hosts->items, (hosts->count + 1) * sizeof *hosts->items);
     hosts->items[hosts->count++] = item;
     *place = hosts->count;
     return AME_OK;
