@@ -1,7 +1,6 @@
 /* set.c - sets of replicas, with a kind whose right results rank 0 can compute by itself
  *
  *     set same       many runs with changing parameters; once more with other options
- *     set moved      as same, with states that are forgotten on purpose: rank 0 must send them
  *     set save       a checkpoint in the middle, a second set goes on from it; files that are none
  *     set fail       a run in which a replica fails, one with a NaN, then the same run again
  *     set die RANK   that rank kills itself in the middle of a run (under ameexec)
