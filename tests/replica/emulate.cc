@@ -91,7 +91,8 @@ static void run_block()
     }
 }
 
-static void launch(void (*kernel)(const ame_replica *, unsigned), unsigned blocks, unsigned block, std::vector<ame_replica> &replicas)
+static void launch(void (*kernel)(const ame_replica *, unsigned), unsigned blocks, unsigned block,
+                   std::vector<ame_replica> &replicas)
 {
     entry = kernel;
     entry_replicas = replicas.data();
@@ -128,8 +129,8 @@ static char *memory(size_t bytes)
 }
 
 // Three replicas, two runs, by the kernels and by the C function; parameters change in between.
-static void compare(const ame_replica_kind &kind, kernel_function *kernel, kernel_function *summary, const void *const parameters[2],
-                    const uint64_t steps[2])
+static void compare(const ame_replica_kind &kind, kernel_function *kernel, kernel_function *summary,
+                    const void *const parameters[2], const uint64_t steps[2])
 {
     char *state[2], *result[2];
     for (int way = 0; way < 2; way++) state[way] = memory(kind.state_size), result[way] = memory(kind.result_size);
@@ -139,8 +140,13 @@ static void compare(const ame_replica_kind &kind, kernel_function *kernel, kerne
             std::vector<ame_replica> replicas;
             memset(result[way], 0, 3 * kind.result_size);
             for (uint64_t id = 0; id < 3; id++) {
-                ame_replica r = {id, 42, first, steps[run], static_cast<const char *>(parameters[run]) + id * kind.parameters_size,
-                                 state[way] + id * kind.state_size, result[way] + id * kind.result_size};
+                ame_replica r = {id,
+                                 42,
+                                 first,
+                                 steps[run],
+                                 static_cast<const char *>(parameters[run]) + id * kind.parameters_size,
+                                 state[way] + id * kind.state_size,
+                                 result[way] + id * kind.result_size};
                 if (run == 0) kind.start(&r, kind.arg);
                 replicas.push_back(r);
             }
@@ -151,7 +157,8 @@ static void compare(const ame_replica_kind &kind, kernel_function *kernel, kerne
                 if (summary) launch(summary, 1, kind.summary_threads, replicas);
             }
         }
-        int same = memcmp(state[0], state[1], 3 * kind.state_size) == 0 && memcmp(result[0], result[1], 3 * kind.result_size) == 0;
+        int same = memcmp(state[0], state[1], 3 * kind.state_size) == 0 &&
+                   memcmp(result[0], result[1], 3 * kind.result_size) == 0;
         printf("%s, run %d: %s\n", kind.name, run, same ? "the same bits" : "DIFFERENT");
         failed |= !same;
         first += steps[run];
