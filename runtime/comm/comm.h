@@ -14,9 +14,9 @@ int ame__comm_world_create(void);
 void ame__comm_free_all(void);
 /* Makes a communicator of the ranks `members` (of the world; NULL: all), in which this rank is `rank`. */
 struct ame_comm *ame__comm_create(uint64_t lineage, int rank, int size, int *members);
-/* This rank has no memory for the communicator of this lineage, in which it should be: tells its rank `world` (of the
+/* This rank has no memory for the communicator of this lineage, in which it should be: tells rank `rank` (of the
  * world), so that collective calls there fail instead of waiting. */
-void ame__comm_absent(uint64_t lineage, int world);
+void ame__comm_absent(uint64_t lineage, int rank);
 /* The lineage of a child: every member computes the same one without asking the others. */
 uint64_t ame__comm_child_lineage(struct ame_comm *parent, uint64_t color);
 
