@@ -101,9 +101,71 @@ static int request_of(struct mpi__coll *call, struct mpi__request **request)
     return MPI_SUCCESS;
 }
 
+/* ---- arrays of a persistent call ----------------------------------------------------------------- */
+/* MPI 4.1, section 6.13, wants them untouched as long as the request lives. Other MPIs look at them only once, and there
+ * are programs that rely on it. */
+
+static bool takes_part_as_root(const struct mpi__coll *call)
+{
+    return call->comm->inter ? call->root == MPI_ROOT : call->comm->rank == call->root;
+}
+
+static void copy_counts(struct ame__counts *counts, int64_t **at, int n)
+{
+    if (!counts->narrow && !counts->wide) return;
+    for (int i = 0; i < n; i++) (*at)[i] = ame__count_at(*counts, i);
+    *counts = AME__WIDE(*at);
+    *at += n;
+}
+
+static void copy_types(const MPI_Datatype **types, MPI_Datatype **at, int n)
+{
+    if (!*types) return;
+    for (int i = 0; i < n; i++) {
+        (*at)[i] = (*types)[i];
+        struct mpi__type *type = mpi__datatype_of((*at)[i]);
+        if (type) mpi__object_hold(&type->object);
+    }
+    *types = *at;
+    *at += n;
+}
+
+static void drop_types(const MPI_Datatype *types, int n)
+{
+    for (int i = 0; types && i < n; i++) mpi__type_drop(mpi__datatype_of(types[i]));
+}
+
+static int blocks_of(const struct mpi__coll *call, bool in)
+{
+    if (call->neighbors) return in ? call->blocks_in : call->blocks_out;
+    return mpi__comm_peers(call->comm);
+}
+
+static int copy_arrays(struct mpi__coll *call)
+{
+    if (call->rooted && !takes_part_as_root(call)) return MPI_SUCCESS; /* what is there has no meaning */
+    size_t out = (size_t) blocks_of(call, false), in = (size_t) blocks_of(call, true);
+    call->arrays = calloc(out + in + 1, 2 * sizeof(int64_t) + sizeof(MPI_Datatype));
+    if (!call->arrays) return mpi__no_memory();
+    int64_t *at = call->arrays;
+    copy_counts(&call->sendcounts, &at, (int) out);
+    copy_counts(&call->senddispls, &at, (int) out);
+    copy_counts(&call->recvcounts, &at, (int) in);
+    copy_counts(&call->recvdispls, &at, (int) in);
+    MPI_Datatype *types = (MPI_Datatype *) at;
+    copy_types(&call->sendtypes, &types, (int) out);
+    copy_types(&call->recvtypes, &types, (int) in);
+    return MPI_SUCCESS;
+}
+
 void mpi__coll_free(struct mpi__coll *call)
 {
     free_memory(call);
+    if (call->arrays) {
+        drop_types(call->sendtypes, blocks_of(call, false));
+        drop_types(call->recvtypes, blocks_of(call, true));
+        free(call->arrays);
+    }
     if (call->held) {
         hold(call, mpi__type_drop);
         mpi__op_drop(call->op);
@@ -128,10 +190,17 @@ int mpi__coll_start(struct mpi__coll *call, struct mpi__request **request)
 int mpi__coll_init(struct mpi__coll *call, struct mpi__info *info, struct mpi__request **request)
 {
     (void) info;
-    int code = request_of(call, request);
+    struct mpi__request *made = NULL;
+    int code = request_of(call, &made);
     if (code) return code;
-    (*request)->persistent = true;
-    (*request)->active = false;
+    made->persistent = true;
+    made->active = false;
+    code = copy_arrays(made->coll);
+    if (code) {
+        mpi__request_drop(made);
+        return code;
+    }
+    *request = made;
     return MPI_SUCCESS;
 }
 
@@ -241,11 +310,6 @@ void *mpi__block(const void *buf, struct ame__counts displs, int i, const struct
 }
 
 /* ---- checks -------------------------------------------------------------------------------------- */
-
-static bool takes_part_as_root(const struct mpi__coll *call)
-{
-    return call->comm->inter ? call->root == MPI_ROOT : call->comm->rank == call->root;
-}
 
 static int check_root(const struct mpi__coll *call)
 {

@@ -38,7 +38,10 @@ struct mpi__coll {
     const MPI_Datatype *sendtypes, *recvtypes; /* of the w forms */
     bool in_bytes;                             /* displacements are in bytes */
     struct mpi__op *op;
-    bool held; /* types and operation are counted: the call outlives the function */
+    bool neighbors; /* of a neighbourhood: then these many blocks go out and come in, else one for each peer */
+    int blocks_out, blocks_in;
+    bool held;    /* types and operation are counted: the call outlives the function */
+    void *arrays; /* copies of counts, displacements and types of a persistent call */
     struct mpi__after *after;
     int failure; /* of `build`: a class */
 };

@@ -254,10 +254,17 @@ static uint64_t host_number(void)
     return ame__seam_hash(text, sizeof text);
 }
 
+/* The one type of resource that is known: what MPI_COMM_TYPE_SHARED stands for. */
+static bool is_shared_memory(int split_type, const struct mpi__info *info)
+{
+    const char *wanted = info ? mpi__info_find(info, "mpi_hw_resource_type") : NULL;
+    return (split_type == MPI_COMM_TYPE_HW_GUIDED || split_type == MPI_COMM_TYPE_RESOURCE_GUIDED) && wanted &&
+           !strcmp(wanted, "mpi_shared_memory");
+}
+
 int mpi__Comm_split_type(struct mpi__comm *comm, int split_type, int key, struct mpi__info *info,
                          struct mpi__comm **newcomm)
 {
-    (void) info;
     static const int types[] = {MPI_COMM_TYPE_SHARED, MPI_COMM_TYPE_HW_UNGUIDED, MPI_COMM_TYPE_HW_GUIDED,
                                 MPI_COMM_TYPE_RESOURCE_GUIDED, MPI_UNDEFINED};
     bool known = false;
@@ -267,7 +274,8 @@ int mpi__Comm_split_type(struct mpi__comm *comm, int split_type, int key, struct
     uint64_t mine = host_number(), *all = malloc((size_t) size * sizeof *all);
     if (!all) return mpi__no_memory();
     int code = mpi__fail_ame(ame_allgather(&mine, sizeof mine, all, comm->ame));
-    for (int rank = size; !code && split_type == MPI_COMM_TYPE_SHARED && rank-- > 0;)
+    bool shared = split_type == MPI_COMM_TYPE_SHARED || is_shared_memory(split_type, info);
+    for (int rank = size; !code && shared && rank-- > 0;)
         if (all[rank] == mine) color = rank;
     free(all);
     return code ? code : split(comm, color, key, newcomm);
@@ -553,7 +561,7 @@ int mpi__Comm_set_name(struct mpi__comm *comm, const char *name)
 
 int mpi__Comm_get_name(struct mpi__comm *comm, char *name, int *length)
 {
-    *length = snprintf(name, MPI_MAX_OBJECT_NAME, "%s", comm->name);
+    *length = snprintf(name, MPI_MAX_OBJECT_NAME, "%s", comm ? comm->name : "MPI_COMM_NULL");
     return MPI_SUCCESS;
 }
 

@@ -500,6 +500,9 @@ static int neighbor_call(struct mpi__coll *call, enum ame__coll_kind kind, const
                                .recvtype = recvtype};
     int code = neighborhood_of(comm, &around);
     if (code) return code;
+    call->neighbors = true;
+    call->blocks_out = around.out;
+    call->blocks_in = around.in;
     free(around.own);
     if (!code && sendtype) code = mpi__type_usable(sendtype, sendcount, around.out ? sendbuf : MPI_IN_PLACE);
     if (!code && recvtype) code = mpi__type_usable(recvtype, recvcount, around.in ? recvbuf : MPI_IN_PLACE);

@@ -354,7 +354,7 @@ int mpi__Type_get_true_extent_x(struct mpi__type *type, MPI_Count *lb, MPI_Count
 
 int mpi__Type_get_name(struct mpi__type *type, char *name, int *length)
 {
-    *length = snprintf(name, MPI_MAX_OBJECT_NAME, "%s", type->name);
+    *length = snprintf(name, MPI_MAX_OBJECT_NAME, "%s", type ? type->name : "MPI_DATATYPE_NULL");
     return MPI_SUCCESS;
 }
 
@@ -500,7 +500,8 @@ static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, co
             return MPI_SUCCESS;
         }
     struct ame__datatype *data = NULL;
-    int code = made(ame__type_f90(combiner, &ame__basics[id], count, ints, &data), data, type);
+    enum ame__type_error error = ame__type_f90(combiner, &ame__basics[id], count, ints, &data);
+    int code = made(error, data, type);
     if (code) return code;
     (*type)->object.predefined = true;
     if (made_count < (int) (sizeof made_before / sizeof *made_before)) {
