@@ -136,14 +136,6 @@ typedef int (*ame_pool_function)(const ame_pool_task *task, ame_pool_reply *repl
  * fails with this code. */
 typedef int (*ame_pool_source)(ame_pool_task *task, void *arg);
 
-typedef struct ame_pool_job {
-    uint64_t count;         /* tasks, or AME_POOL_OPEN: until `source` returns 0, or as ame_pool_submit gives them */
-    ame_pool_source source; /* NULL: a task is its index only. Matters on rank 0 only, as does `count` */
-    void *source_arg;       /* given to source */
-    ame_pool_function function; /* the same on all ranks */
-    void *arg;                  /* given to function */
-} ame_pool_job;
-
 typedef struct ame_pool_outcome {
     uint64_t index;
     int code;       /* 0, or why the task failed: what the function returned, AME_E_TRUNCATED (longer than result_max),
@@ -157,6 +149,20 @@ typedef struct ame_pool_outcome {
     const char *text; /* of a failure, with rank, host and index; else "" */
     const char *host; /* of the rank */
 } ame_pool_outcome;
+
+/* Takes a result on rank 0 as soon as it has come, also while the program's thread executes a task; from any thread of the
+ * pool, one result at a time. It must not use the pool. */
+typedef void (*ame_pool_sink)(const ame_pool_outcome *outcome, void *arg);
+
+typedef struct ame_pool_job {
+    uint64_t count;         /* tasks, or AME_POOL_OPEN: until `source` returns 0, or as ame_pool_submit gives them */
+    ame_pool_source source; /* NULL: a task is its index only. Matters on rank 0 only, as does `count` */
+    void *source_arg;       /* given to source */
+    ame_pool_function function; /* the same on all ranks */
+    void *arg;                  /* given to function */
+    ame_pool_sink sink;         /* NULL: results are for ame_pool_result, which else returns 0 when all is done */
+    void *sink_arg;             /* given to sink */
+} ame_pool_job;
 
 /* Begins a map. On rank 0 it returns at once. All other ranks execute tasks in here and return when the map is over. */
 AME_API int ame_pool_map(ame_pool *pool, const ame_pool_job *job);

@@ -61,6 +61,7 @@
 
 #define CODE_TIMEOUT        124
 #define CODE_READER_GONE    (128 + SIGPIPE)
+#define CODE_NOT_DONE       75 /* EX_TEMPFAIL: what remains can be done by another run */
 #define BLAME_MS            500
 #define CONNECTION_END_MS   500
 #define PATIENCE_MS         7000 /* more than the daemon's own for what cannot be killed */
@@ -337,6 +338,8 @@ static void judge_exit(struct front *front, int rank, int status)
         accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s%s%s", name, WTERMSIG(status),
                strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", *where ? " " : "", where,
                others(front, rank));
+    else if (WEXITSTATUS(status) && rank == 0 && front->plan->options->mapping.command)
+        conclude(front, WEXITSTATUS(status), SIGTERM, NULL); /* ame-map has said why */
     else if (WEXITSTATUS(status))
         accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status),
                others(front, rank));
@@ -360,7 +363,10 @@ static void on_exited(struct front *front, int rank, int status)
     one->ended_ns = ame__now_ns();
     ame__log(launcher, DEBUG, "rank %d (pid %d) ended, status %#x", rank, (int) one->pid, (unsigned) status);
     ame__input_rank_closed(&front->input, rank);
-    if (front->phase == RUNNING) judge_exit(front, rank, status);
+    if (front->phase == RUNNING)
+        judge_exit(front, rank, status);
+    else if (front->signalled && rank == 0 && WIFEXITED(status) && WEXITSTATUS(status) == CODE_NOT_DONE)
+        front->code = CODE_NOT_DONE; /* it has ended in order after the signal, and says so */
 }
 
 static void send_window_size(struct front *front)

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/vars.h"
+#include "mapping.h"
 #include "bytes.h"
 
 struct parser {
@@ -286,6 +287,27 @@ static int set_continue(struct parser *parser, char **values)
 {
     (void) values;
     parser->options->on_failure = AME__ON_FAILURE_CONTINUE;
+    return AME_OK;
+}
+
+static int set_mapping(struct parser *parser, char **values)
+{
+    struct ame__mapping *mapping = &parser->options->mapping;
+    const char *name = parser->name + strspn(parser->name, "-");
+    int tries;
+    switch (*name) {
+    case 'm': replace(&mapping->command, values[0]); break;
+    case 'a': replace(&mapping->file, values[0]); break;
+    case 'j': replace(&mapping->joblog, values[0]); break;
+    case 'k': mapping->ordered = true; break;
+    default:
+        if (!values[0]) {
+            mapping->resume = true;
+            break;
+        }
+        if (parse_int(parser, values[0], 1, 1000, &tries)) return AME_E_CONFIG;
+        replace(&mapping->tries, values[0]);
+    }
     return AME_OK;
 }
 
@@ -561,6 +583,13 @@ static const struct entry table[] = {
     {"grace", "SECONDS", 1, set_grace, "time between SIGTERM and SIGKILL (default 3)"},
     {"on-failure", "WHAT", 1, set_on_failure, "what the failure of a rank does: end the job (default) or continue"},
     {"print-all-exitcodes", "", 0, set_flag, "print rank, process, end and time of each rank"},
+    GROUP("A command for each line of input"),
+    {"map", "COMMAND", 1, set_mapping, "run COMMAND for each line, on all ranks: {} is the line, {#} its number"},
+    {"a arg-file", "FILE", 1, set_mapping, "read the lines from FILE, not from standard input"},
+    {"k keep-order", "", 0, set_mapping, "print what the commands print in the order of the lines"},
+    {"retries", "N", 1, set_mapping, "run a command that fails up to N times"},
+    {"joblog", "FILE", 1, set_mapping, "write a line about each command to FILE"},
+    {"resume", "", 0, set_mapping, "pass over the commands that --joblog FILE shows as done"},
     GROUP("Information"),
     {"status", "[JOB]", 0, show_status, "what the ranks of a running job are doing; alone on the command line"},
     {"v verbose info", "", 0, set_flag, "tell what is done"},
@@ -793,6 +822,7 @@ enum ame__parse_result ame__options_parse(int argc, char **argv, struct ame__opt
     int rc = parse_words(&parser, argv + 1, argc - 1);
     if (rc > 0) return AME__PARSE_DONE;
     if (rc < 0 || read_surroundings(&parser) != AME_OK) return AME__PARSE_ERROR;
+    if (ame__mapping_prepare(options) != AME_OK) return AME__PARSE_ERROR;
     for (size_t i = 0; i < options->app_count; i++)
         if (!options->apps[i].argc) {
             ame__fail(AME_E_CONFIG, "no program given%s; usage: ameexec [options] -n N program [arguments]",
@@ -829,6 +859,12 @@ void ame__options_finish(struct ame__options *options)
     free(options->ignored);
     free(options->allocation);
     free(options->launcher_exec);
+    free(options->mapping.command);
+    free(options->mapping.file);
+    free(options->mapping.joblog);
+    free(options->mapping.tries);
+    free(options->mapping.program);
+    free(options->mapping.argv);
     ame__hosts_finish(&options->hosts);
     memset(options, 0, sizeof *options);
 }

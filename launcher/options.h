@@ -35,6 +35,13 @@ enum ame__env_policy { AME__ENV_ALL, AME__ENV_NONE, AME__ENV_LIST };
 /* What the failure of a rank does to the others; DEFAULT: as the program says (ame_tolerate_failures), else END. */
 enum ame__on_failure { AME__ON_FAILURE_DEFAULT, AME__ON_FAILURE_END, AME__ON_FAILURE_CONTINUE };
 
+/* --map and what belongs to it; `tries` is a number as text. */
+struct ame__mapping {
+    char *command, *file, *joblog, *tries;
+    bool resume, ordered;
+    char *program, **argv; /* made of these */
+};
+
 struct ame__options {
     struct ame__app *apps;
     size_t app_count;
@@ -62,6 +69,7 @@ struct ame__options {
     int cpus_per_rank; /* pe=N; 0: not given */
     bool report_bindings;
     int gpus_per_rank; /* 0: not given */
+    struct ame__mapping mapping;
     bool verbose, quiet, dry_run, print_exits;
     void **kept; /* memory that the programs' arguments point into (-configfile) */
     size_t kept_count;

@@ -41,8 +41,9 @@ enum ame__pool_frame_kind {
 };
 
 enum ame__pool_how { AME__POOL_LOOP = 1, AME__POOL_MAP, AME__POOL_SERVE };
-/* Flags of a REPORT: the worker leaves the run; in the middle of its oldest task; it wants the run to be cancelled. */
-enum { AME__POOL_LEAVES = 1, AME__POOL_HOLDS = 2, AME__POOL_CANCELS = 4 };
+/* Flags of a REPORT: the worker leaves the run; in the middle of its oldest task; it wants the run to be cancelled; because
+ * of a signal. */
+enum { AME__POOL_LEAVES = 1, AME__POOL_HOLDS = 2, AME__POOL_CANCELS = 4, AME__POOL_INTERRUPTED = 8 };
 
 /* The fields of any frame; each kind uses those that frame.c writes for it. */
 struct ame__pool_frame {

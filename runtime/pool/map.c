@@ -71,7 +71,9 @@ static void fill(struct ame_pool *pool, uint64_t most)
 {
     struct ame__manager *manager = pool->manager;
     struct ame__run *run = &manager->run;
+    int64_t begin = ame__now_ns();
     for (uint64_t n = 0; n < most && room(pool); n++) {
+        if (run->queued && ame__now_ns() - begin > AME__POOL_BATCH_NS) break; /* there is something to do meanwhile */
         ame_pool_task task = {.index = run->submitted, .prefers = AME_POOL_ANYONE};
         int got = run->submitted < run->count;
         ame_pool_source source = run->source;
@@ -218,6 +220,7 @@ static bool take_results(struct ame_pool *pool)
     struct ame__run *run = &manager->run;
     uint64_t window = (uint64_t) pool->options.window;
     struct ame__outcome *outcome;
+    struct ame__list *node;
     for (int n = 0; run->ordered && n < AME__POOL_FILL_MAX; n++) {
         outcome = manager->slots[run->deliver % window];
         if (!outcome && run->deliver < run->next && resume(pool, run->deliver + 1)) {
@@ -233,11 +236,13 @@ static bool take_results(struct ame_pool *pool)
     for (int n = 0; !run->ordered && n < AME__POOL_FILL_MAX && resume(pool, run->next); n++) {
     }
     if (!run->ordered) run->stored = run->stored_bytes = 0;
+    while (run->sink && (node = ame__list_take(&manager->ready))) /* from the journal */
+        ame__sink(pool, ame__container_of(node, struct ame__outcome, link));
     if (ame__list_empty(&manager->ready)) return false;
-    ame__list_for_each(node, &manager->ready)
+    ame__list_for_each(one, &manager->ready)
     {
-        ame__list_remove(node);
-        ame__list_append(&manager->taken, node);
+        ame__list_remove(one);
+        ame__list_append(&manager->taken, one);
     }
     if (!ame__list_empty(&manager->hungry)) ame__feed_all(pool);
     return true;

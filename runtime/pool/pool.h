@@ -134,6 +134,8 @@ struct ame__run {
     int lost;
     ame_pool_source source;
     void *source_arg;
+    ame_pool_sink sink;
+    void *sink_arg;
     int code; /* why it cannot go on, before it is concluded; its result after that */
     char text[AME__POOL_TEXT_MAX];
 };
@@ -270,6 +272,8 @@ void ame__run_end(struct ame_pool *pool);
 void ame__conclude(struct ame_pool *pool);
 /* A result: kept as failure, written to the journal, stored for the program. */
 void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome);
+/* Gives a result to the program's sink, and frees it. */
+void ame__sink(struct ame_pool *pool, struct ame__outcome *outcome);
 struct ame__outcome *ame__outcome_create(uint64_t index, uint64_t inline_bytes);
 void ame__outcome_destroy(struct ame__outcome *outcome);
 void ame__outcomes_drop(struct ame_pool *pool);

@@ -97,6 +97,14 @@ static void keep_failure(struct ame_pool *pool, const struct ame__outcome *outco
     ame__list_append(&manager->failures, &copy->link);
 }
 
+void ame__sink(struct ame_pool *pool, struct ame__outcome *outcome)
+{
+    ame_pool_outcome shown;
+    ame__outcome_show(pool, outcome, &shown);
+    pool->manager->run.sink(&shown, pool->manager->run.sink_arg);
+    ame__outcome_destroy(outcome);
+}
+
 void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome)
 {
     struct ame__manager *manager = pool->manager;
@@ -111,8 +119,24 @@ void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome)
         ame__outcome_destroy(outcome);
         return;
     }
+    if (run->sink && !run->ordered) {
+        ame__sink(pool, outcome);
+        return;
+    }
     run->stored++;
     run->stored_bytes += outcome->length;
+    if (run->ordered && run->sink) {
+        struct ame__outcome **slots = manager->slots;
+        uint64_t window = (uint64_t) pool->options.window;
+        slots[outcome->index % window] = outcome;
+        for (; (outcome = slots[run->deliver % window]); run->deliver++) {
+            slots[run->deliver % window] = NULL;
+            run->stored--;
+            run->stored_bytes -= outcome->length;
+            ame__sink(pool, outcome);
+        }
+        return;
+    }
     if (run->ordered)
         manager->slots[outcome->index % (uint64_t) pool->options.window] = outcome;
     else
@@ -134,6 +158,8 @@ void ame__run_begin(struct ame_pool *pool, enum ame__pool_how how, const ame_poo
                                      .count = job->count,
                                      .source = job->source,
                                      .source_arg = job->source_arg,
+                                     .sink = job->sink,
+                                     .sink_arg = job->sink_arg,
                                      .ordered = how == AME__POOL_MAP && pool->options.ordered != 0,
                                      .begun = ame__now_ns()};
     for (int r = 0; r < pool->size; r++) {

@@ -101,6 +101,7 @@ static bool report(struct ame_pool *pool, struct ame__link *link, struct ame__cu
     bool wanted = run->active && frame->run == pool->manager->run_number;
     link->stuck = false;
     bool body = settle_records(pool, link, cursor, frame, wanted);
+    if (wanted && frame->flags & AME__POOL_INTERRUPTED && !run->stopping) run->interrupted = true;
     if (wanted && frame->flags & AME__POOL_CANCELS) ame__run_stop(pool);
     if (wanted && frame->flags & AME__POOL_LEAVES) {
         link->left = true;

@@ -68,7 +68,8 @@ static void report_send(struct ame_pool *pool, uint32_t flags)
 {
     struct ame__worker *worker = &pool->worker;
     put_done(worker);
-    if (worker->cancels || ame__signals_seen(pool)) flags |= AME__POOL_CANCELS;
+    if (worker->cancels) flags |= AME__POOL_CANCELS;
+    if (ame__signals_seen(pool)) flags |= AME__POOL_CANCELS | AME__POOL_INTERRUPTED;
     if ((worker->filled || flags) && !worker->ended) {
         struct ame__pool_frame frame = {
             .kind = AME__POOL_REPORT, .flags = flags, .run = worker->run, .busy_ns = worker->busy_ns};
