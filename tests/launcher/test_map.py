@@ -109,8 +109,9 @@ def test_resume_after_kill(ameexec, tmp_path):
             break
     rows = [row for row in log_of(log) if row[6:8] == ["0", "0"]]  # others were killed with the job
     assert sorted(int(row[0]) for row in rows) == list(range(1, 61))
-    assert set(out.split()) == {str(n) for n in range(1, 61)}
+    assert set(out.split()) <= {str(n) for n in range(1, 61)}  # what ameexec had in its hands when killed is lost
     ran = (tmp_path / "ran").read_text().split()
+    assert set(ran) == {str(n) for n in range(1, 61)}
     assert len(ran) <= 60 + 3 * 3  # what was being done when it was killed
 
 
