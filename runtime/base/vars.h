@@ -55,6 +55,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(LOG_FILE, BY_USER, TEXT, "", 0, 0, "file for the log, one per process: %h host, %p process, %r rank")            \
     X(POOL, BY_USER, TEXT, "", 0, 0,                                                                                   \
       "options of all pools, name=value separated by commas; they override the program's (ame_pool(3) lists them)")    \
+    X(PROGRESS, BY_USER, TEXT, "auto", 0, 0,                                                                           \
+      "what a pool tells on standard error: 1 lines, bar one line written anew, 0 nothing; auto: bar on a terminal")   \
     X(PORT_RANGE, BY_USER, TEXT, "", 0, 0,                                                                             \
       "lower:upper, the ports to listen on for other hosts (also MPIEXEC_PORT_RANGE); empty: any")                     \
     X(SHARED_DIR, BY_USER, TEXT, "", 0, 0, "directory that all hosts of the job share, through which its ranks meet")  \

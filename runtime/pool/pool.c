@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/vars.h"
+#include "pool/progress.h"
 #include "pool/signals.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
@@ -28,7 +29,11 @@ static int read_options(struct ame_pool *pool, const char *options)
     int code = ame__options_parse(&pool->options, options, function);
     if (code) return code;
     code = ame__options_parse(&pool->options, ame__var_text(AME__VAR_POOL), function);
-    return code ? ame__error_prefix(code, "AME_POOL") : AME_OK;
+    if (code) return ame__error_prefix(code, "AME_POOL");
+    enum ame__progress_kind kind = AME__PROGRESS_NONE;
+    code = ame__progress_kind(&kind);
+    pool->progress = kind;
+    return code;
 }
 
 static int start(struct ame_pool *pool)

@@ -163,6 +163,7 @@ struct ame__manager {
     } results[AME__POOL_RESULTS_KEPT];
     struct ame__journal *journal; /* of the run; NULL: none */
     bool syncing;                 /* the ticker is, without the lock */
+    int64_t shown;                /* when progress was written last; 0: never in this run */
     pthread_t service, ticker;
     bool service_started, ticker_started, closing;
 };
@@ -194,6 +195,7 @@ struct ame_pool {
     enum ame__pool_how how;
     bool running;   /* between ame_pool_loop or _map and _finish */
     bool serving;   /* ame_pool_serve has been called */
+    int progress;   /* enum ame__progress_kind */
     bool signals;   /* are being caught */
     bool tolerates; /* ame_tolerate_failures has been called */
     ame_pool_function function;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pool/journal.h"
+#include "pool/progress.h"
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
@@ -151,6 +152,7 @@ void ame__run_begin(struct ame_pool *pool, enum ame__pool_how how, const ame_poo
     struct ame__manager *manager = pool->manager;
     uint32_t number = ++manager->run_number;
     ame__outcomes_drop(pool);
+    manager->shown = 0;
     manager->results[number % AME__POOL_RESULTS_KEPT].code = AME_OK;
     *manager->results[number % AME__POOL_RESULTS_KEPT].text = '\0';
     manager->run = (struct ame__run){.how = how,
@@ -312,6 +314,7 @@ void ame__conclude(struct ame_pool *pool)
     run->active = false;
     run->ended = ame__now_ns();
     judge(pool);
+    ame__progress_show(pool, run->ended, true);
     ame__queue_drop(pool);
     manager->results[manager->run_number % AME__POOL_RESULTS_KEPT].code = run->code;
     memcpy(manager->results[manager->run_number % AME__POOL_RESULTS_KEPT].text, run->text, sizeof run->text);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "pool/journal.h"
+#include "pool/progress.h"
 #include "pool/signals.h"
 
 /* Tasks over the limit. What rank 0 executes itself is judged when it ends. */
@@ -47,11 +48,13 @@ static void tick(struct ame_pool *pool)
         ame__conclude(pool);
     }
     if (run->active) check_limit(pool, ame__now_ns());
+    if (run->active) ame__progress_show(pool, ame__now_ns(), false);
 }
 
 static bool needed(const struct ame_pool *pool)
 {
-    return pool->manager->run.active && (pool->signals || pool->options.limit > 0 || pool->manager->journal);
+    return pool->manager->run.active &&
+           (pool->signals || pool->progress || pool->options.limit > 0 || pool->manager->journal);
 }
 
 static void *ticker_main(void *arg)
