@@ -16,6 +16,7 @@
 #include "base/vars.h"
 #include "engine/engine.h"
 #include "gpu/device.h"
+#include "timeline.h"
 
 enum { CHECK_BYTES = 64 << 10, CHECK_TURNS = 20 };
 
@@ -314,12 +315,15 @@ static void usage(FILE *file)
     fprintf(
         file,
         "usage: ame-info [--check | --version | --help]\n"
+        "       ame-info --timeline FILE [-o PICTURE]\n"
         "\n"
         "Without an option: version, how this process was started and why, addresses, GPUs, and every variable with\n"
         "value, default and meaning.\n"
         "\n"
         "  -c, --check    as a job (ameexec -np 4 ame-info --check): each rank says hello, and every pair of\n"
         "                 ranks exchanges messages\n"
+        "  -t, --timeline FILE\n"
+        "                 draws what AME_TRACE has written, as SVG, into PICTURE or to standard output\n"
         "  -V, --version  the version\n"
         "  -h, --help     this text\n");
 }
@@ -327,18 +331,22 @@ static void usage(FILE *file)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"check", no_argument, NULL, 'c'},
+                                            {"timeline", required_argument, NULL, 't'},
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"manual", no_argument, NULL, 'm'}, /* for the build: makes ame.7 */
                                             {"pairs", no_argument, NULL, 'p'},  /* for ame doctor */
                                             {NULL, 0, NULL, 0}};
-    int option = getopt_long(argc, argv, "cVh", options, NULL);
+    int option = getopt_long(argc, argv, "ct:Vh", options, NULL);
+    const char *trace = option == 't' ? optarg : NULL, *picture = NULL;
+    if (trace && getopt_long(argc, argv, "o:", options, NULL) == 'o') picture = optarg;
     if (optind < argc && option != '?') {
         fprintf(stderr, "ame-info: '%s' is not an option\n", argv[optind]);
         option = '?';
     }
     switch (option) {
     case 'c': return check();
+    case 't': return ame__timeline_draw(trace, picture);
     case 'V': print_version(); return 0;
     case 'm': print_manual(); return 0;
     case 'p': return pairs();

@@ -65,6 +65,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "yields)")                                                                                                       \
     X(STALL_WARN, BY_USER, SECONDS, "0", 0, 1e8,                                                                       \
       "after this time in one call that waits, ameexec tells which ranks wait, for what and since when; 0: never")     \
+    X(TRACE, BY_USER, TEXT, "", 0, 0,                                                                                  \
+      "file for a timeline of the tasks of pools, for chrome://tracing, Perfetto and ame-info --timeline")             \
     X(RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "rank of this process")                                               \
     X(SIZE, BY_LAUNCHER, NUMBER, "", 1, 1 << 24, "number of ranks")                                                    \
     X(LOCAL_RANK, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "position of this process among the ranks of this host")        \

@@ -66,6 +66,7 @@ void ame__pool_frame_put(struct ame__cursor *cursor, const struct ame__pool_fram
     switch (frame->kind) {
     case AME__POOL_HELLO:
         put(cursor, frame->version, 4);
+        put(cursor, frame->flags, 1);
         put_text(cursor, frame->text, frame->text_length);
         break;
     case AME__POOL_READY:
@@ -101,6 +102,7 @@ bool ame__pool_frame_get(struct ame__cursor *cursor, struct ame__pool_frame *fra
     switch (frame->kind) {
     case AME__POOL_HELLO:
         frame->version = (uint32_t) get(cursor, 4);
+        frame->flags = (uint32_t) get(cursor, 1);
         get_text(cursor, &frame->text, &frame->text_length);
         break;
     case AME__POOL_READY:

@@ -5,7 +5,7 @@
  * AME__POOL_BODY, announced by a BODY record; in a REPORT that is the last record.
  *
  *     worker -> rank 0                                 rank 0 -> worker
- *     HELLO    version, host         once              GRANT    run, batch, limits, tasks
+ *     HELLO    version, flags, host  once              GRANT    run, batch, limits, tasks
  *     READY    how, run, count       joins a run       END      run, result and text: the run is over
  *     REPORT   run, time, results    of its oldest     DISMISS  number of the last run: ame_pool_serve returns
  *              tasks, in their order
@@ -28,7 +28,7 @@ enum {
     AME__POOL_HOST_MAX = 64
 };
 
-enum ame__pool_tag { AME__POOL_UP = 1, AME__POOL_DOWN, AME__POOL_BODY };
+enum ame__pool_tag { AME__POOL_UP = 1, AME__POOL_DOWN, AME__POOL_BODY, AME__POOL_TRACE /* trace.c */ };
 
 enum ame__pool_frame_kind {
     AME__POOL_HELLO = 1,
@@ -41,6 +41,8 @@ enum ame__pool_frame_kind {
 };
 
 enum ame__pool_how { AME__POOL_LOOP = 1, AME__POOL_MAP, AME__POOL_SERVE };
+enum { AME__POOL_TRACES = 1 }; /* flag of HELLO: it keeps a timeline, for which it wants to be asked after BYE */
+
 /* Flags of a REPORT: the worker leaves the run; in the middle of its oldest task; it wants the run to be cancelled; because
  * of a signal. */
 enum { AME__POOL_LEAVES = 1, AME__POOL_HOLDS = 2, AME__POOL_CANCELS = 4, AME__POOL_INTERRUPTED = 8 };

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/trace.h"
 
 static int check(const ame_pool *pool, bool running, const char *function)
 {
@@ -92,6 +93,7 @@ int ame_pool_next(ame_pool *pool, uint64_t *index)
     if (worker->holding) {
         int64_t now = ame__now_ns();
         worker->holding = false;
+        ame__trace_add(pool->trace, AME__TRACE_TASK, worker->next - 1, worker->since, now);
         worker->unreported++;
         worker->busy_ns += (uint64_t) (now - worker->since);
         worker->since = now;
@@ -125,6 +127,7 @@ int ame_pool_fail(ame_pool *pool, int code, const char *text)
                                       .data = (const unsigned char *) ""};
     record.seconds = (float) ((double) (ame__now_ns() - worker->since) * 1e-9);
     worker->holding = false;
+    ame__trace_add(pool->trace, AME__TRACE_FAILED, worker->next - 1, worker->since, ame__now_ns());
     pthread_mutex_lock(&pool->manager->lock);
     ame__loop_tell(pool);
     ame__settle(pool, self, &record, NULL);

@@ -11,12 +11,14 @@
 #include "base/vars.h"
 #include "pool/progress.h"
 #include "pool/signals.h"
+#include "pool/trace.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
 
 static void destroy(struct ame_pool *pool)
 {
     if (!pool) return;
+    ame__trace_destroy(pool->trace);
     if (pool->comm) (void) ame_comm_free(&pool->comm);
     ame__options_free(&pool->options);
     free(pool);
@@ -58,6 +60,7 @@ int ame_pool_open(ame_comm *comm, const char *options, ame_pool **handle)
         pool->rank = ame_comm_rank(comm);
         pool->size = ame_comm_size(comm);
         if (gethostname(pool->host, sizeof pool->host - 1)) snprintf(pool->host, sizeof pool->host, "?");
+        pool->trace = ame__trace_create();
         code = start(pool);
     }
     if (code) {
@@ -76,6 +79,7 @@ static void close_manager(struct ame_pool *pool)
 {
     (void) ame_pool_dismiss(pool);
     ame__service_join(pool);
+    ame__trace_write(pool);
     ame__ticker_join(pool);
     ame__manager_close(pool);
 }

@@ -79,6 +79,7 @@ struct ame__heap {
 struct ame__link {
     int rank;
     bool gone, closed; /* died; has said BYE */
+    bool traces;       /* keeps a timeline */
     bool joined;       /* has begun run `run` (serving: any map) and has not been told its end */
     bool serving, left;
     bool stuck; /* over the time limit, and nothing heard since */
@@ -201,6 +202,7 @@ struct ame_pool {
     ame_pool_function function;
     void *arg;
     char host[AME__POOL_HOST_MAX];
+    struct ame__trace *trace; /* NULL: AME_TRACE is not set */
     struct ame__worker worker;
     struct ame__manager *manager; /* rank 0 */
 };

@@ -129,6 +129,7 @@ static bool take_frame(struct ame_pool *pool, struct ame__link *link, size_t len
             lose(pool, link, "it has another version of libame");
             return false;
         }
+        link->traces = frame.flags & AME__POOL_TRACES;
         snprintf(link->host, sizeof link->host, "%.*s", (int) frame.text_length, frame.text);
         return false;
     case AME__POOL_READY: join(pool, link, &frame); return false;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/trace.h"
 
 int ame_pool_reply_copy(ame_pool_reply *reply, const void *data, uint64_t length)
 {
@@ -52,7 +53,8 @@ uint64_t ame__task_execute(struct ame_pool *pool, const ame_pool_task *task, uin
     reply->length = 0;
     *reply->text = '\0';
     int code = pool->function(task, reply, pool->arg);
-    int64_t took = ame__now_ns() - begin;
+    int64_t end = ame__now_ns(), took = end - begin;
+    ame__trace_add(pool->trace, code ? AME__TRACE_FAILED : AME__TRACE_TASK, task->index, begin, end);
     if (!code && reply->length > result_max) {
         snprintf(reply->text, sizeof reply->text,
                  "its result has %llu bytes, more than the %llu of the option result_max",

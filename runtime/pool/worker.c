@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pool/signals.h"
+#include "pool/trace.h"
 #include "pool/watchdog.h"
 
 /* ---- to rank 0 ----------------------------------------------------------------------------------- */
@@ -151,7 +152,9 @@ static bool receive(struct ame_pool *pool)
     struct ame__pool_frame frame;
     ame_status status;
     if (worker->ended) return false;
+    int64_t begin = pool->trace ? ame__now_ns() : 0;
     int code = ame_recv(bytes, sizeof bytes, 0, AME__POOL_DOWN, pool->comm, &status);
+    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_WAIT, 0, begin, ame__now_ns());
     if (code) {
         lose_root(pool, code);
         return false;
@@ -215,6 +218,7 @@ static void drop_pieces(struct ame__worker *worker)
 int ame__worker_open(struct ame_pool *pool)
 {
     struct ame__pool_frame hello = {.kind = AME__POOL_HELLO, .version = AME__POOL_VERSION, .text = pool->host};
+    if (pool->trace) hello.flags = AME__POOL_TRACES;
     ame__list_init(&pool->worker.pieces);
     hello.text_length = (uint32_t) strlen(pool->host);
     if (pool->rank == 0 || send_frame(pool, &hello)) return AME_OK;
@@ -226,7 +230,7 @@ void ame__worker_close(struct ame_pool *pool)
     struct ame__pool_frame bye = {.kind = AME__POOL_BYE};
     drop_pieces(&pool->worker);
     ame__watchdog_stop(pool->worker.watchdog);
-    if (pool->rank) (void) send_frame(pool, &bye); /* if rank 0 is gone there is nobody to tell */
+    if (pool->rank && send_frame(pool, &bye)) ame__trace_send(pool); /* else there is nobody to tell */
 }
 
 int ame__worker_join(struct ame_pool *pool, enum ame__pool_how how, uint64_t count)
@@ -253,6 +257,7 @@ bool ame__worker_next(struct ame_pool *pool, uint64_t *index)
         int64_t now = ame__now_ns();
         ame__watchdog_rest(worker->watchdog);
         worker->holding = false;
+        ame__trace_add(pool->trace, AME__TRACE_TASK, worker->next - 1, worker->since, now);
         worker->unreported++;
         worker->done++;
         worker->busy_ns += (uint64_t) (now - worker->since);
@@ -288,6 +293,7 @@ void ame__worker_failed(struct ame_pool *pool, int code, const char *text)
                                       .data = (const unsigned char *) ""};
     ame__watchdog_rest(worker->watchdog);
     worker->holding = false;
+    ame__trace_add(pool->trace, AME__TRACE_FAILED, worker->next - 1, worker->since, now);
     worker->busy_ns += (uint64_t) (now - worker->since);
     put_record(pool, &record);
     if (worker->next == worker->end) drop_piece(pool);

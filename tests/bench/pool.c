@@ -1,11 +1,13 @@
 /* pool.c - how fast tasks are handed out; ./pool (the script) runs it.
  *
- *     bench_pool loop|map|single|uneven|long N
+ *     bench_pool loop|map|single|uneven|long|fixed|managed N
  *
  * Rank 0 prints one line: seconds, and for uneven the ideal time, for long the growth of its memory in MiB.
  *     loop     N empty tasks in a managed loop             single   the same, one task at a time, rank 0 only manages
  *     map      N tasks with results of 8 bytes             long     N tasks without results, in a map
  *     uneven   N tasks of 0 to 20 ms (asleep: as many ranks as one likes fit on a core)
+ *     fixed    N tasks of 2 to 100 ms, every fourth a long one, task i on rank i % ranks: for the picture of the manual
+ *     managed  the same, each on the rank that is free
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,30 @@ static int square(const ame_pool_task *task, ame_pool_reply *reply, void *arg)
 {
     uint64_t result = task->index * task->index;
     return arg ? AME_OK : ame_pool_reply_copy(reply, &result, sizeof result);
+}
+
+static int slow(const ame_pool_task *task, ame_pool_reply *reply, void *arg)
+{
+    struct timespec pause = {.tv_nsec = (long) (uneven_seconds(task->index) * (task->index % 4 ? 2e9 : 5e9)) + 2000000};
+    (void) reply;
+    (void) arg;
+    return nanosleep(&pause, NULL);
+}
+
+/* A list of uneven tasks, to be looked at with AME_TRACE. */
+static void schedule(ame_pool *pool, uint64_t count, int fixed)
+{
+    ame_pool_job job = {.count = AME_POOL_OPEN, .function = slow};
+    ame_pool_outcome outcome;
+    must(ame_pool_map(pool, &job));
+    for (uint64_t i = 0; i < count && ame_comm_rank(AME_COMM_WORLD) == 0; i++) {
+        ame_pool_task task = {.prefers = fixed ? (int) i % ame_comm_size(AME_COMM_WORLD) : AME_POOL_ANYONE,
+                              .only = fixed};
+        must(ame_pool_submit(pool, &task));
+    }
+    while (ame_pool_result(pool, &outcome)) {
+    }
+    must(ame_pool_finish(pool));
 }
 
 static double peak_mib(void)
@@ -79,10 +105,13 @@ int main(int argc, char **argv)
     ame_pool *pool;
     must(ame_init());
     must(ame_pool_open(AME_COMM_WORLD, strcmp(what, "single") ? NULL : "batch=1,prefetch=0,root_works=0", &pool));
-    loop(pool, 1000, 0); /* all ranks are there, and connected */
+    int picture = !strcmp(what, "fixed") || !strcmp(what, "managed");
+    if (!picture) loop(pool, 1000, 0); /* all ranks are there, and connected */
     must(ame_barrier(AME_COMM_WORLD));
     double memory = peak_mib(), begin = ame_wtime();
-    if (!strcmp(what, "map") || !strcmp(what, "long"))
+    if (picture)
+        schedule(pool, count, !strcmp(what, "fixed"));
+    else if (!strcmp(what, "map") || !strcmp(what, "long"))
         map(pool, count, !strcmp(what, "long"));
     else
         loop(pool, count, !strcmp(what, "uneven"));
