@@ -25,8 +25,6 @@
 
 #include <ame_pool.h>
 
-extern char **environ;
-
 enum {
     MANY_FAILED = 101, /* exit codes: the number of commands that failed up to 100, */
     NOT_DONE = 75,     /* interrupted, */

@@ -37,7 +37,7 @@ struct ame__journal;
 
 /* Opens or makes the journal at `path`. An existing one is refused unless `resume`; if it is of another job (`job`, may be
  * NULL) or number of tasks, it is refused in any case. */
-int ame__journal_open(const char *path, bool resume, uint64_t count, const char *job, struct ame__journal **journal);
+int ame__journal_open(const char *path, bool resume, uint64_t count, const char *job, struct ame__journal **handle);
 /* Writes what is left, syncs, and frees; AME_E_SYSTEM if it could not be written. NULL: nothing. */
 int ame__journal_close(struct ame__journal *journal);
 

@@ -394,7 +394,7 @@ static void note(struct ame_pool *pool, const struct ame__outcome *outcome, uint
 void ame__settle(struct ame_pool *pool, struct ame__link *link, const struct ame__pool_record *record, void *body)
 {
     struct ame__run *run = &pool->manager->run;
-    struct ame__piece one, *owner;
+    struct ame__piece one, *owner = NULL;
     if (!take_head(pool, link, &one, &owner) || one.abandoned) {
         free(body);
         ame__piece_destroy(owner);
@@ -442,7 +442,7 @@ void ame__take_back(struct ame_pool *pool, struct ame__link *link, const char *c
     const struct ame__list *head = ame__list_first(&link->granted);
     uint32_t suspect = head ? ame__container_of(head, struct ame__piece, link)->batch : 0;
     if (head && holding) { /* left in the middle of its body: not done, and nobody else's */
-        struct ame__piece one, *owner;
+        struct ame__piece one, *owner = NULL;
         (void) take_head(pool, link, &one, &owner);
         ame__piece_destroy(owner);
     }

@@ -79,7 +79,7 @@ static bool settle_records(struct ame_pool *pool, struct ame__link *link, struct
     struct ame__pool_record record;
     uint64_t tasks = 0;
     bool body = false;
-    int got;
+    int got = 1;
     while (!body && (got = ame__pool_record_get(cursor, &record)) == 1) {
         tasks += record.count;
         body = record.kind == AME__POOL_BODY_UP;
@@ -91,6 +91,7 @@ static bool settle_records(struct ame_pool *pool, struct ame__link *link, struct
             ame__settle(pool, link, &record, NULL);
     }
     if (wanted) ame__measure(pool, link, tasks, frame->busy_ns);
+    if (!body && got < 0) lose(pool, link, "it has sent a report that is broken");
     return body;
 }
 

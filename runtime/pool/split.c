@@ -17,7 +17,7 @@ static int begin(ame_comm *comm, ame_split *split, uint64_t *rank, uint64_t *siz
 
 int ame_split_round_robin(ame_comm *comm, uint64_t count, ame_split *split)
 {
-    uint64_t rank, size;
+    uint64_t rank = 0, size = 1;
     int code = begin(comm, split, &rank, &size, "ame_split_round_robin");
     if (code) return code;
     *split = (ame_split){.next = rank, .step = size, .left = count / size + (rank < count % size)};
@@ -26,7 +26,7 @@ int ame_split_round_robin(ame_comm *comm, uint64_t count, ame_split *split)
 
 int ame_split_block(ame_comm *comm, uint64_t count, ame_split *split)
 {
-    uint64_t rank, size;
+    uint64_t rank = 0, size = 1;
     int code = begin(comm, split, &rank, &size, "ame_split_block");
     if (code) return code;
     uint64_t least = count / size, rest = count % size;

@@ -68,7 +68,7 @@ static void *ticker_main(void *arg)
             pthread_cond_wait(&manager->tick, &manager->lock);
             continue;
         }
-        int64_t end = ame__now_ns() + AME__POOL_TICK_MS * 1000000;
+        int64_t end = ame__now_ns() + (int64_t) AME__POOL_TICK_MS * 1000000;
         struct timespec until = {.tv_sec = (time_t) (end / 1000000000), .tv_nsec = (long) (end % 1000000000)};
         pthread_cond_timedwait(&manager->tick, &manager->lock, &until);
         if (manager->run.active && !manager->closing) tick(pool);

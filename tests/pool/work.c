@@ -98,6 +98,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", ame_last_error());
         return 3;
     }
+    printf("ready\n");
+    fflush(stdout);
     if (!strcmp(argv[1], "loop")) {
         CHECK_OK(ame_pool_loop(pool, count));
         for (; ame_pool_next(pool, &index); sum += check_mix(index)) {
