@@ -65,7 +65,8 @@ static void sample(ame_replicas *set, struct point *mean, struct point *pull)
     struct mueller *m = example_alloc(images, sizeof *m);
     struct mueller_result *r = example_alloc(images, sizeof *r);
     ame_replicas_report report;
-    const double share = 1 / (double) (iterations - iterations / 2);
+    const uint64_t half = iterations / 2; /* from here on it is averaged */
+    const double share = 1 / (double) (iterations - half);
     for (uint64_t n = 0; n < iterations; n++) {
         for (uint64_t i = 0; i < images; i++) {
             m[i] = (struct mueller){.centre = {string[i].x, string[i].y},
@@ -77,7 +78,7 @@ static void sample(ame_replicas *set, struct point *mean, struct point *pull)
         example_check(ame_replicas_run(set, steps, m, r));
         for (uint64_t i = 0; i < images; i++) {
             const struct point at = {r[i].x / r[i].samples, r[i].y / r[i].samples};
-            if (n >= iterations / 2) {
+            if (n >= half) {
                 mean[i].x += share * string[i].x, mean[i].y += share * string[i].y;
                 pull[i].x += share * at.x, pull[i].y += share * at.y;
             }
