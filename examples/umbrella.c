@@ -22,7 +22,7 @@
 #include "replica/plot.h"
 #include "replica/wham.h"
 
-static uint64_t windows = 24, walkers = 64, steps = 50000, equilibration = 5000, chunks = 20, stride = 5, seed = 1;
+static uint64_t windows = 24, walkers = 64, steps = 50000, equilibration = 5000, chunks = 10, stride = 5, seed = 1;
 static double spring = 100, step_fs = 4, friction = 5, temperature = 298.15;
 static const char *out = "umbrella", *checkpoint, *replicas_options = "table=0";
 static int check;
