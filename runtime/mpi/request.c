@@ -431,6 +431,7 @@ int mpi__Request_get_status_any(int count, const MPI_Request handles[], int *ind
     *index = MPI_UNDEFINED;
     if (!many_active(&many)) {
         mpi__status_set(status, &mpi__empty);
+        if (status != MPI_STATUS_IGNORE) status->MPI_ERROR = MPI_SUCCESS;
     } else {
         code = many_wait(&many, false, false);
         for (int i = 0; *index == MPI_UNDEFINED && i < count; i++)

@@ -470,13 +470,22 @@ int mpi__Type_match_size(int typeclass, int size, struct mpi__type **type)
     static const struct {
         int class, size;
         enum ame__basic_id id;
-    } table[] = {{MPI_TYPECLASS_INTEGER, 1, AME__BASIC_INTEGER1},   {MPI_TYPECLASS_INTEGER, 2, AME__BASIC_INTEGER2},
-                 {MPI_TYPECLASS_INTEGER, 4, AME__BASIC_INTEGER4},   {MPI_TYPECLASS_INTEGER, 8, AME__BASIC_INTEGER8},
-                 {MPI_TYPECLASS_REAL, 4, AME__BASIC_REAL4},         {MPI_TYPECLASS_REAL, 8, AME__BASIC_REAL8},
-                 {MPI_TYPECLASS_REAL, 16, AME__BASIC_REAL16},       {MPI_TYPECLASS_COMPLEX, 8, AME__BASIC_COMPLEX8},
-                 {MPI_TYPECLASS_COMPLEX, 16, AME__BASIC_COMPLEX16}, {MPI_TYPECLASS_COMPLEX, 32, AME__BASIC_COMPLEX32}};
+    } table[] = {
+        {MPI_TYPECLASS_INTEGER, 1, AME__BASIC_INTEGER1},   {MPI_TYPECLASS_INTEGER, 2, AME__BASIC_INTEGER2},
+        {MPI_TYPECLASS_INTEGER, 4, AME__BASIC_INTEGER4},   {MPI_TYPECLASS_INTEGER, 8, AME__BASIC_INTEGER8},
+        {MPI_TYPECLASS_INTEGER, 16, AME__BASIC_INTEGER16}, {MPI_TYPECLASS_REAL, 2, AME__BASIC_REAL2},
+        {MPI_TYPECLASS_REAL, 4, AME__BASIC_REAL4},         {MPI_TYPECLASS_REAL, 8, AME__BASIC_REAL8},
+        {MPI_TYPECLASS_REAL, 16, AME__BASIC_REAL16},       {MPI_TYPECLASS_COMPLEX, 4, AME__BASIC_COMPLEX4},
+        {MPI_TYPECLASS_COMPLEX, 8, AME__BASIC_COMPLEX8},   {MPI_TYPECLASS_COMPLEX, 16, AME__BASIC_COMPLEX16},
+        {MPI_TYPECLASS_COMPLEX, 32, AME__BASIC_COMPLEX32},
+#ifdef MPI_TYPECLASS_LOGICAL
+        {MPI_TYPECLASS_LOGICAL, 1, AME__BASIC_LOGICAL1},   {MPI_TYPECLASS_LOGICAL, 2, AME__BASIC_LOGICAL2},
+        {MPI_TYPECLASS_LOGICAL, 4, AME__BASIC_LOGICAL4},   {MPI_TYPECLASS_LOGICAL, 8, AME__BASIC_LOGICAL8},
+        {MPI_TYPECLASS_LOGICAL, 16, AME__BASIC_LOGICAL16},
+#endif
+    };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].class == typeclass && table[i].size == size) {
+        if (table[i].class == typeclass && table[i].size == size && named[table[i].id]) {
             *type = named[table[i].id];
             return MPI_SUCCESS;
         }
