@@ -77,8 +77,8 @@ static int keyval_free(enum mpi__kind kind, int *number)
 {
     pthread_mutex_lock(&lock);
     struct keyval *keyval = find_keyval(*number);
-    bool good = keyval && keyval->kind == kind && !keyval->freed;
-    if (good) {
+    bool good = keyval && keyval->kind == kind; /* as long as attributes use it, it may be freed again */
+    if (good && !keyval->freed) {
         keyval->freed = true;
         keyval_drop(*number);
     }

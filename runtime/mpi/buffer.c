@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OVERHEAD = 64 /* what a message counts beside its bytes; programs allow for MPI_BSEND_OVERHEAD */ };
+
 struct pending {
     struct pending *next;
     ame_request *request;
@@ -58,7 +60,7 @@ static int sweep(struct mpi__buffer *buffer, bool wait)
 int mpi__buffered_send(const struct mpi__run *run, int dest, int tag, struct mpi__comm *comm)
 {
     struct mpi__buffer *buffer = comm->buffer ? comm->buffer : &process_buffer;
-    int64_t size = (int64_t) run->length + MPI_BSEND_OVERHEAD;
+    int64_t size = (int64_t) run->length + OVERHEAD;
     pthread_mutex_lock(&lock);
     (void) sweep(buffer, false);
     struct pending *one = NULL;
@@ -66,14 +68,16 @@ int mpi__buffered_send(const struct mpi__run *run, int dest, int tag, struct mpi
     if (!buffer->attached)
         code = mpi__fail(MPI_ERR_BUFFER, "no buffer has been attached (MPI_Buffer_attach)");
     else if (!buffer->automatic && buffer->used + size > buffer->size)
-        code = mpi__fail(MPI_ERR_BUFFER, "the message and MPI_BSEND_OVERHEAD take %lld bytes; %lld of %lld are free",
+        code = mpi__fail(MPI_ERR_BUFFER, "the message and what is kept with it take %lld bytes; %lld of %lld are free",
                          (long long) size, (long long) (buffer->size - buffer->used), (long long) buffer->size);
     else if (!(one = malloc(sizeof *one + run->length)))
         code = mpi__no_memory();
     if (one) {
         if (run->length) memcpy(one->bytes, run->bytes, run->length);
         one->size = size;
-        code = mpi__fail_ame(ame_isend(one->bytes, run->length, dest, tag, comm->ame, &one->request));
+        /* To itself: the message stays in the buffer until it is received, as one to another rank may. */
+        code = mpi__fail_ame((dest == comm->local_base + comm->rank ? ame_issend : ame_isend)(
+            one->bytes, run->length, dest, tag, comm->ame, &one->request));
     }
     if (one && !code) {
         one->next = buffer->pending;
@@ -147,10 +151,28 @@ int mpi__Buffer_flush(void)
     return flush(&process_buffer);
 }
 
+ame_request *mpi__buffer_pending(struct mpi__buffer *buffer)
+{
+    pthread_mutex_lock(&lock);
+    (void) sweep(buffer, false);
+    ame_request *request = buffer->pending ? buffer->pending->request : NULL;
+    pthread_mutex_unlock(&lock);
+    return request;
+}
+
+/* A request that is complete when nothing is pending. */
+static int flush_request(struct mpi__buffer *buffer, struct mpi__request **request)
+{
+    int code = mpi__request_new(NULL, request);
+    if (code) return code;
+    (*request)->result = mpi__empty;
+    (*request)->flushes = buffer;
+    return MPI_SUCCESS;
+}
+
 int mpi__Buffer_iflush(struct mpi__request **request)
 {
-    int code = flush(&process_buffer);
-    return code ? code : mpi__request_done(&mpi__empty, request);
+    return flush_request(&process_buffer, request);
 }
 
 int mpi__Comm_attach_buffer(struct mpi__comm *comm, void *address, int64_t size)
@@ -182,8 +204,7 @@ int mpi__Comm_flush_buffer(struct mpi__comm *comm)
 
 int mpi__Comm_iflush_buffer(struct mpi__comm *comm, struct mpi__request **request)
 {
-    int code = mpi__Comm_flush_buffer(comm);
-    return code ? code : mpi__request_done(&mpi__empty, request);
+    return comm->buffer ? flush_request(comm->buffer, request) : mpi__request_done(&mpi__empty, request);
 }
 
 void mpi__buffer_free(struct mpi__buffer *buffer)

@@ -16,7 +16,8 @@ static void build(struct ame__sched *sched, const struct ame__coll *inner)
 
 struct ame__coll mpi__inner(const struct mpi__coll *call)
 {
-    return (struct ame__coll){.function = call->name, .kind = call->kind, .comm = call->comm->ame};
+    return (struct ame__coll){
+        .function = call->name, .kind = call->kind, .comm = call->own ? call->own : call->comm->ame};
 }
 
 static struct ame__coll outer(struct mpi__coll *call)
@@ -170,6 +171,7 @@ void mpi__coll_free(struct mpi__coll *call)
         hold(call, mpi__type_drop);
         mpi__op_drop(call->op);
     }
+    if (call->own) (void) ame_comm_free(&call->own);
     free(call);
 }
 
@@ -196,6 +198,7 @@ int mpi__coll_init(struct mpi__coll *call, struct mpi__info *info, struct mpi__r
     made->persistent = true;
     made->active = false;
     code = copy_arrays(made->coll);
+    if (!code) code = mpi__fail_ame(ame_comm_dup(call->comm->ame, &made->coll->own));
     if (code) {
         mpi__request_drop(made);
         return code;

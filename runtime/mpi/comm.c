@@ -64,6 +64,8 @@ void mpi__comms_close(void)
 void mpi__comm_drop(struct mpi__comm *comm)
 {
     if (!comm || !mpi__object_drop(&comm->object)) return;
+    mpi__buffer_free(comm->buffer);
+    comm->buffer = NULL;
     if (comm->ame) (void) ame_comm_free(&comm->ame);
     mpi__comm_drop(comm->local);
     release_parts(comm);
@@ -132,6 +134,16 @@ static int intercomm_new(uint64_t lineage, struct mpi__group *local, struct mpi_
 
 /* ---- copies -------------------------------------------------------------------------------------- */
 
+/* Of an info object, what MPI knows as hints for a communicator (MPI 4.1, 7.4.4); others are ignored. */
+static struct mpi__info *known_hints(const struct mpi__info *info)
+{
+    struct mpi__info *copy = mpi__info_new();
+    for (int i = 0; copy && info && i < info->count; i++)
+        if (strncmp(info->pairs[i].key, "mpi_", 4) == 0)
+            (void) mpi__info_put(copy, info->pairs[i].key, info->pairs[i].value);
+    return copy;
+}
+
 static int duplicate(struct mpi__comm *comm, const struct mpi__info *info, struct mpi__comm **newcomm)
 {
     struct mpi__comm *copy = NULL;
@@ -141,7 +153,7 @@ static int duplicate(struct mpi__comm *comm, const struct mpi__info *info, struc
     if (code) return code;
     mpi__errhandler_set(&copy->errhandler, comm->errhandler);
     if (comm->topology) code = mpi__topology_copy(comm->topology, &copy->topology);
-    if (!code && info && !(copy->info = mpi__info_copy(info))) code = mpi__no_memory();
+    if (!code && info && !(copy->info = known_hints(info))) code = mpi__no_memory();
     if (!code) code = mpi__attributes_copy(MPI__COMM, comm->object.handle, comm->attributes, &copy->attributes);
     if (code) {
         (void) mpi__attributes_delete(MPI__COMM, copy->object.handle, &copy->attributes);
@@ -567,7 +579,7 @@ int mpi__Comm_get_name(struct mpi__comm *comm, char *name, int *length)
 
 int mpi__Comm_set_info(struct mpi__comm *comm, struct mpi__info *info)
 {
-    struct mpi__info *copy = mpi__info_copy(info);
+    struct mpi__info *copy = known_hints(info);
     if (!copy) return mpi__no_memory();
     mpi__info_drop(comm->info);
     comm->info = copy;

@@ -122,6 +122,7 @@ static int added_count;
 int mpi__last_used_code = MPI_ERR_LASTCODE; /* behind MPI_LASTUSEDCODE */
 static _Thread_local char details[DETAILS_MAX];
 static _Thread_local struct mpi__comm *raised_on;
+static _Thread_local bool job_has_ended;
 
 struct mpi__errhandler mpi__errors_are_fatal = {.what = MPI__FATAL}, mpi__errors_abort = {.what = MPI__ABORT},
                        mpi__errors_return = {.what = MPI__RETURN};
@@ -166,6 +167,7 @@ int mpi__fail_ame(int code)
                  {AME_E_ABORTED, MPI_ERR_PROC_ABORTED},
                  {AME_E_INTERNAL, MPI_ERR_INTERN}};
     if (code == AME_OK) return MPI_SUCCESS;
+    if (code == AME_E_ABORTED) job_has_ended = true;
     const char *text = ame_last_error();
     if (strncmp(text, "ame_", 4) == 0 && strstr(text, ": "))
         text = strstr(text, ": ") + 2; /* MPI's name is put there */
@@ -204,9 +206,9 @@ int mpi__code(int class, const char *function)
     int slot = ring_next;
     ring_next = ring_next + 1 < RING_SIZE ? ring_next + 1 : 1;
     int code = class | slot << CLASS_BITS;
-    if (ame_initialized())
+    if (mpi__world.group)
         snprintf(ring[slot], sizeof ring[slot], "%s: %s: %s (rank %d on %s)", function, class_name(class),
-                 *details ? details : class_text(class), ame_comm_rank(ame_comm_world()), host);
+                 *details ? details : class_text(class), mpi__world.rank, host);
     else
         snprintf(ring[slot], sizeof ring[slot], "%s: %s: %s (on %s)", function, class_name(class),
                  *details ? details : class_text(class), host);
@@ -224,6 +226,7 @@ static _Noreturn void end_job(int code, const char *function)
     (void) mpi__Error_string(code, text, &length);
     (void) mpi__Error_class(code, &class);
     fflush(stdout);
+    if (job_has_ended) ame_abort(class > 0 && class < 126 ? class : 1); /* the rank that ended it has said why */
     if (slot_of(code))
         fprintf(stderr, "%s\n", text);
     else

@@ -388,6 +388,13 @@ def body(function, lines):
     lines += ['    ' + line for line in declarations]
     lines.append('    int code_1 = %s;' % ('MPI_SUCCESS' if 'p' in function.flags else 'mpi__running()'))
     lines += ['    if (!code_1) code_1 = %s;' % check for check in checks + calls]
+    # A failed copy must not look like one (MPI 4.1, 7.7.1).
+    nulls = ['if (%s) *%s = MPI_%s_NULL' % (a.name, a.name, a.handle.upper()) for a in function.arguments
+             if a.kind in ('Comm*', 'Datatype*') and not a.name.startswith('old')]
+    if nulls:
+        lines.append('    if (code_1) {')
+        lines += ['        %s;' % null for null in nulls]
+        lines.append('    }')
     if tools:
         lines.append('    if (code_1) return code_1;')
     else:

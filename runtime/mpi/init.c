@@ -160,8 +160,7 @@ int mpi__Abort(struct mpi__comm *comm, int errorcode)
 {
     (void) comm;
     fflush(stdout);
-    fprintf(stderr, "MPI_Abort: rank %d has ended the job with code %d\n",
-            ame_initialized() ? ame_comm_rank(ame_comm_world()) : 0, errorcode);
+    fprintf(stderr, "MPI_Abort: rank %d has ended the job with code %d\n", mpi__world.rank, errorcode);
     ame_abort(errorcode);
 }
 

@@ -248,7 +248,8 @@ struct mpi__request {
     struct mpi__grequest *generalized;
     struct mpi__request *pair; /* MPI_Isendrecv: the receive, which is waited for after this, the send */
     struct mpi__partitions *partitions;
-    struct mpi__request *next; /* among those the program has given up */
+    struct mpi__buffer *flushes; /* completes when all of this has been sent */
+    struct mpi__request *next;   /* among those the program has given up */
 };
 int mpi__request_new(struct mpi__comm *comm, struct mpi__request **request);
 /* A request that has completed already. */
@@ -287,6 +288,8 @@ void mpi__groups_open(void);
 void mpi__messages_open(void);
 /* Copies the message and sends the copy. */
 int mpi__buffered_send(const struct mpi__run *run, int dest, int tag, struct mpi__comm *comm);
+/* A send that has not completed; NULL: there is none. */
+ame_request *mpi__buffer_pending(struct mpi__buffer *buffer);
 /* After all of it has been sent. */
 void mpi__buffer_free(struct mpi__buffer *buffer);
 void mpi__buffers_close(void);

@@ -31,7 +31,7 @@ static int check_send(const void *buf, int64_t count, const struct mpi__type *ty
 {
     int code = check_peer(comm, dest, "dest");
     if (!code) code = check_tag(tag, "tag");
-    return code ? code : mpi__type_usable(type, count, buf);
+    return code || dest == MPI_PROC_NULL ? code : mpi__type_usable(type, count, buf);
 }
 
 static int check_source(const struct mpi__comm *comm, int source, int tag)
@@ -44,7 +44,7 @@ static int check_recv(const void *buf, int64_t count, const struct mpi__type *ty
                       const struct mpi__comm *comm)
 {
     int code = check_source(comm, source, tag);
-    return code ? code : mpi__type_usable(type, count, buf);
+    return code || source == MPI_PROC_NULL ? code : mpi__type_usable(type, count, buf);
 }
 
 static int source_of(const struct mpi__comm *comm, int source)
@@ -230,7 +230,7 @@ static int request_of(void *buf, int64_t count, struct mpi__type *type, int peer
     struct mpi__request *made = NULL;
     int code = mpi__request_new(comm, &made);
     if (code) return code;
-    mpi__object_hold(&type->object);
+    if (type) mpi__object_hold(&type->object);
     made->type = type;
     made->buf = buf;
     made->count = count;

@@ -92,6 +92,7 @@ static bool take(struct mpi__request *request)
 {
     ame_status status = {0};
     int done = 0;
+    if (request->flushes && !mpi__buffer_pending(request->flushes)) request->complete = true;
     if (!request->complete && request->ame) {
         int code = ame__seam_take(&request->ame, &done, &status);
         if (done) finish(request, code, &status);
@@ -112,6 +113,7 @@ static ame_request *waited_for(const struct mpi__request *request)
 {
     if (!is_active(request)) return NULL;
     if (request->ame) return request->ame;
+    if (request->flushes) return mpi__buffer_pending(request->flushes);
     return request->pair ? request->pair->ame : NULL;
 }
 

@@ -18,6 +18,13 @@ static const struct {
 
 /* ---- objects ------------------------------------------------------------------------------------- */
 
+/* Of two names for the same type, the one that programs have always been told. */
+static const char *usual_name(const char *name)
+{
+    if (strcmp(name, "MPI_LONG_LONG") == 0) return "MPI_LONG_LONG_INT";
+    return strcmp(name, "MPI_C_FLOAT_COMPLEX") == 0 ? "MPI_C_COMPLEX" : name;
+}
+
 void mpi__types_open(void)
 {
     static struct mpi__type types[sizeof predefined / sizeof *predefined];
@@ -28,7 +35,7 @@ void mpi__types_open(void)
         ame__type_init_named(&datas[i], basic);
         datas[i].user = &types[i];
         types[i].data = &datas[i];
-        snprintf(types[i].name, sizeof types[i].name, "%s", predefined[i].name);
+        snprintf(types[i].name, sizeof types[i].name, "%s", usual_name(predefined[i].name));
         mpi__object_predefine(&types[i].object, MPI__DATATYPE, predefined[i].handle);
         named[basic->id] = &types[i];
     }
@@ -47,7 +54,8 @@ static void data_freed(struct ame__datatype *data)
 
 int mpi__type_new(struct ame__datatype *data, struct mpi__type **newtype)
 {
-    struct mpi__type *type = calloc(1, sizeof *type);
+    struct mpi__type *type = malloc(sizeof *type); /* malloc, so that the handle freed last is used again first */
+    if (type) memset(type, 0, sizeof *type);
     if (!type || mpi__object_init(&type->object, MPI__DATATYPE)) {
         free(type);
         ame__type_unref(data);
@@ -83,6 +91,7 @@ int mpi__type_error(enum ame__type_error error)
 int mpi__type_usable(const struct mpi__type *type, int64_t count, const void *buf)
 {
     if (count < 0) return mpi__fail(MPI_ERR_COUNT, "argument 'count' is %lld", (long long) count);
+    if (!type) return mpi__fail(MPI_ERR_TYPE, "the datatype is MPI_DATATYPE_NULL");
     if (!type->data->committed) return mpi__fail(MPI_ERR_TYPE, "the datatype has not been committed");
     if (!buf && count && type->data->basic && type->data->size)
         return mpi__fail(MPI_ERR_BUFFER, "the buffer is NULL, and the count %lld", (long long) count);
