@@ -310,11 +310,41 @@ static int check(void)
     return 0;
 }
 
+/* ---- --mpi --------------------------------------------------------------------------------------- */
+
+static int list_mpi(void)
+{
+#if AME__MPI
+    static const struct {
+        const char *name, *group;
+        bool implemented;
+    } functions[] = {
+#define X(name, group, implemented) {name, group, implemented},
+#include "mpi-list.inc"
+#undef X
+    };
+    size_t count = sizeof functions / sizeof *functions, implemented = 0;
+    for (size_t i = 0; i < count; i++) implemented += functions[i].implemented;
+    printf("%zu functions of the MPI 5.0 ABI, %zu implemented; the others answer MPI_ERR_UNSUPPORTED_OPERATION.\n",
+           count, implemented);
+    const char *group = "";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(group, functions[i].group)) printf("\n%s\n", functions[i].group);
+        group = functions[i].group;
+        printf("  %s %s\n", functions[i].implemented ? "yes" : "no ", functions[i].name);
+    }
+    return 0;
+#else
+    fprintf(stderr, "ame-info: AME has been built without MPI (-Dmpi=disabled)\n");
+    return 1;
+#endif
+}
+
 static void usage(FILE *file)
 {
     fprintf(
         file,
-        "usage: ame-info [--check | --version | --help]\n"
+        "usage: ame-info [--check | --mpi | --version | --help]\n"
         "       ame-info --timeline FILE [-o PICTURE]\n"
         "\n"
         "Without an option: version, how this process was started and why, addresses, GPUs, and every variable with\n"
@@ -322,6 +352,7 @@ static void usage(FILE *file)
         "\n"
         "  -c, --check    as a job (ameexec -np 4 ame-info --check): each rank says hello, and every pair of\n"
         "                 ranks exchanges messages\n"
+        "  --mpi          the functions of MPI, and which of them are implemented\n"
         "  -t, --timeline FILE\n"
         "                 draws what AME_TRACE has written, as SVG, into PICTURE or to standard output\n"
         "  -V, --version  the version\n"
@@ -335,7 +366,8 @@ int main(int argc, char **argv)
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"manual", no_argument, NULL, 'm'}, /* for the build: makes ame.7 */
-                                            {"pairs", no_argument, NULL, 'p'},  /* for ame doctor */
+                                            {"mpi", no_argument, NULL, 'M'},
+                                            {"pairs", no_argument, NULL, 'p'}, /* for ame doctor */
                                             {NULL, 0, NULL, 0}};
     int option = getopt_long(argc, argv, "ct:Vh", options, NULL);
     const char *trace = option == 't' ? optarg : NULL, *picture = NULL;
@@ -350,6 +382,7 @@ int main(int argc, char **argv)
     case 'V': print_version(); return 0;
     case 'm': print_manual(); return 0;
     case 'p': return pairs();
+    case 'M': return list_mpi();
     case 'h': usage(stdout); return 0;
     case '?': usage(stderr); return 2;
     default: break;

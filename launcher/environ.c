@@ -12,6 +12,7 @@
 
 #include "base/vars.h"
 #include "bytes.h"
+#include "mpilib.h"
 #include "gpus.h"
 #include "spawn.h"
 
@@ -120,6 +121,7 @@ char **ame__environ_base(const struct ame__options *options)
     }
     /* Whatever is handed on: a rank that did not hear of this would not encrypt. */
     if (options->env_policy != AME__ENV_ALL) copy_matching(&env, &room, "AME_ENCRYPT", strlen("AME_ENCRYPT"));
+    if (!options->no_mpi && options->env_policy != AME__ENV_NONE) ame__mpi_environ(&env, &room);
     apply(&env, &room, &options->env);
     return env;
 }

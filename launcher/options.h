@@ -70,6 +70,7 @@ struct ame__options {
     bool report_bindings;
     int gpus_per_rank; /* 0: not given */
     struct ame__mapping mapping;
+    bool no_mpi; /* ranks are not told of AME's MPI libraries */
     bool verbose, quiet, dry_run, print_exits;
     void **kept; /* memory that the programs' arguments point into (-configfile) */
     size_t kept_count;

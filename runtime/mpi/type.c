@@ -1,6 +1,7 @@
 /* type.c - handles of datatypes, over the datatypes of datatype.h; packing; the functions on them. */
 #include "layer.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +47,38 @@ struct mpi__type *mpi__type_named(enum ame__basic_id id)
     return named[id];
 }
 
-/* The datatype is gone: so is the object that it belonged to, save its memory. */
+/* Objects that have been freed, the last one first. A handle is used again at once, as in MPICH, where handles are numbers:
+ * programs have been seen that use a freed handle after having made another type. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mpi__type *spare[16];
+static int spares;
+
+/* The datatype is gone: so is the object that it belonged to. */
 static void data_freed(struct ame__datatype *data)
 {
-    free(data->user);
+    struct mpi__type *type = data->user;
+    pthread_mutex_lock(&lock);
+    if (spares < (int) (sizeof spare / sizeof *spare)) {
+        spare[spares++] = type;
+        type = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    free(type);
+}
+
+static struct mpi__type *allocate(void)
+{
+    pthread_mutex_lock(&lock);
+    struct mpi__type *type = spares ? spare[--spares] : NULL;
+    pthread_mutex_unlock(&lock);
+    if (!type) return calloc(1, sizeof *type);
+    memset(type, 0, sizeof *type);
+    return type;
 }
 
 int mpi__type_new(struct ame__datatype *data, struct mpi__type **newtype)
 {
-    struct mpi__type *type = malloc(sizeof *type); /* malloc, so that the handle freed last is used again first */
-    if (type) memset(type, 0, sizeof *type);
+    struct mpi__type *type = allocate();
     if (!type || mpi__object_init(&type->object, MPI__DATATYPE)) {
         free(type);
         ame__type_unref(data);
