@@ -579,7 +579,7 @@ static const struct entry table[] = {
     {"launcher", "HOW", 1, set_launcher, "how other hosts are reached: ssh, rsh, slurm, fork (all ranks here)"},
     {"launcher-exec", "PATH", 1, set_launcher_exec, "the program that reaches them, in place of ssh"},
     {"iface", "NAMES", 1, set_interface, "the network interface that ranks use (AME_IFACE)"},
-    {"no-mpi", "", 0, set_flag, "leave MPI programs to another MPI library: do not set LD_LIBRARY_PATH, MPI4PY_LIBMPI"},
+    {"no-mpi", "", 0, set_flag, "leave MPI programs to another MPI library (see ame-env)"},
     {"report-bindings", "", 0, set_flag, "print the CPUs of each rank"},
     GROUP("Failures and signals"),
     {"timeout", "SECONDS", 1, set_timeout, "end the job after this time with code 124 (also MPIEXEC_TIMEOUT)"},

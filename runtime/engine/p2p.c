@@ -383,6 +383,15 @@ void ame__recv_start(struct ame_request *request)
 
 bool ame__recv_cancel(struct ame_request *request)
 {
+    /* Its sender has finalized meanwhile: nothing has matched it, and nobody has been told. */
+    if (request->kind == AME__RECV && request->phase == AME__DONE && request->code == AME_E_PEER_LEFT) {
+        free(request->text);
+        request->text = NULL;
+        request->code = AME_OK;
+        request->blame = 0;
+        request->cancelled = true;
+        return true;
+    }
     if (request->kind != AME__RECV || request->phase != AME__POSTED) return false;
     request->cancelled = true;
     request->source = AME_ANY_SOURCE;

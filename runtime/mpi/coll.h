@@ -38,7 +38,7 @@ struct mpi__coll {
     const MPI_Datatype *sendtypes, *recvtypes; /* of the w forms */
     bool in_bytes;                             /* displacements are in bytes */
     struct mpi__op *op;
-    ame_comm *own; /* of a persistent call, whose messages must not be taken for those of others started in between */
+    ame_comm *own;  /* of a persistent call, whose messages must not be taken for those of others started in between */
     bool neighbors; /* of a neighbourhood: then these many blocks go out and come in, else one for each peer */
     int blocks_out, blocks_in;
     bool held;    /* types and operation are counted: the call outlives the function */

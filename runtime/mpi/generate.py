@@ -47,7 +47,7 @@ class Argument:
                   'char***': 'char ***', 'Status*': 'MPI_Status *', 'cStatus*': 'const MPI_Status *'}
         arrays = {'argv': 'char *%s[]', 'argv1': 'char *%s[]', 'strs': 'char *%s[]', 'strss': 'char **%s[]',
                   'int[][3]': 'int %s[][3]', 'int[]': 'const int %s[]', 'int[*]': 'int %s[]',
-                  'Status[]': 'MPI_Status %s[]', 'cRequest[]': 'const MPI_Request %s[]',
+                  'Status[]': 'MPI_Status *%s', 'cRequest[]': 'const MPI_Request %s[]',
                   'Aint[*]': 'MPI_Aint %s[]', 'Count[*]': 'MPI_Count %s[]', 'cInfo[]': 'const MPI_Info %s[]'}
         widths = {'N': ('int', 'MPI_Count'), 'D': ('int', 'MPI_Aint'),
                   'A': ('MPI_Aint', 'MPI_Aint'), 'AC': ('MPI_Aint', 'MPI_Count'), 'ID': ('int', 'MPI_Aint')}

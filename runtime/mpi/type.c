@@ -124,6 +124,10 @@ int mpi__type_usable(const struct mpi__type *type, int64_t count, const void *bu
 static int run_of(struct mpi__run *run, const void *buf, int64_t count, const struct mpi__type *type)
 {
     int64_t length;
+    if (type->data->basic && type->data->size == ame__type_extent(type->data) && count < INT32_MAX) {
+        *run = (struct mpi__run){.length = (size_t) (count * type->data->size), .bytes = (void *) (uintptr_t) buf};
+        return MPI_SUCCESS; /* the usual case, quickly */
+    }
     int code = mpi__type_error(ame__type_total(type->data, count, &length));
     if (code) return code;
     *run = (struct mpi__run){.length = (size_t) length};
