@@ -64,8 +64,8 @@ void ame__outcome_show(const struct ame_pool *pool, const struct ame__outcome *o
 
 static void drop_list(struct ame__list *list)
 {
-    for (struct ame__list *node; (node = ame__list_take(list));)
-        ame__outcome_destroy(ame__container_of(node, struct ame__outcome, link));
+    ame__list_for_each(node, list) ame__outcome_destroy(ame__container_of(node, struct ame__outcome, link));
+    ame__list_init(list);
 }
 
 void ame__outcomes_drop(struct ame_pool *pool)
