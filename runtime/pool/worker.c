@@ -295,6 +295,7 @@ void ame__worker_failed(struct ame_pool *pool, int code, const char *text)
     worker->holding = false;
     ame__trace_add(pool->trace, AME__TRACE_FAILED, worker->next - 1, worker->since, now);
     worker->busy_ns += (uint64_t) (now - worker->since);
+    worker->since = now; /* the next index of this piece begins here */
     put_record(pool, &record);
     if (worker->next == worker->end) drop_piece(pool);
 }
