@@ -209,7 +209,7 @@ static void *release(void *unused)
             code = ame_recv(taken, LARGE, r, WAITED, world, NULL);
         } else if (at("waitany")) {
             for (int i = 1; i < 3; i++) code = ame_send(&r, sizeof r, r, WAITED + 100 * i, world);
-        } else if (strncmp(place, "data", 4) != 0 && !at("finalize")) {
+        } else if (strncmp(place, "data", 4) != 0) {
             code = ame_send(&r, sizeof r, r, WAITED, world);
         }
         if (code != AME_OK) fprintf(stderr, "place: release: %s: %s\n", ame_errname(code), ame_last_error());
@@ -332,7 +332,9 @@ int main(int argc, char **argv)
     check_size = ame_comm_size(AME_COMM_WORLD);
     if (is_victim && early) trap_fire(); /* at the latest */
     if (is_victim && early && !strcmp(fault, "finalize")) finalize_instead();
-    bool release_thread = is_set("FAULT_RELEASE") && pthread_create(&thread, NULL, release, NULL) == 0;
+    /* At `finalize` nothing is to be released, and no thread may call while its rank finalizes. */
+    bool wanted = is_set("FAULT_RELEASE") && !at("finalize");
+    bool release_thread = wanted && pthread_create(&thread, NULL, release, NULL) == 0;
     pid_t pid = early ? 0 : get_acquainted();
     if (is_victim && !early) send_before();
     if (!is_victim && !early) receive_before(0, at("any") ? MESSAGES : MESSAGES / 2);

@@ -185,7 +185,8 @@ static void find(const char *name, void *function)
 
 /* ---- memory -------------------------------------------------------------------------------------- */
 
-/* libuv ends the process when it cannot enlarge its table of descriptors; libame makes it large enough beforehand. */
+/* libuv ends the process (abort) when it cannot enlarge its table of descriptors, and has no call to do that beforehand. That
+ * is a limit of libame, not tested: realloc() called by libuv never fails here. */
 static bool is_libuv(const void *caller)
 {
     Dl_info info;
