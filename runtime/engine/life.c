@@ -455,9 +455,24 @@ void ame__engine_close(void)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* The code with which another rank has ended the job; 0: none has, or it cannot be seen now. */
+static int aborted_by_other(struct ame__engine *engine)
+{
+    int code = 0;
+    if (atomic_load(&engine->stage) != AME__RUNNING || pthread_mutex_trylock(&engine->lock)) return 0;
+    if (engine->aborted && engine->abort_rank != engine->rank) code = engine->abort_code;
+    pthread_mutex_unlock(&engine->lock);
+    return code;
+}
+
 _Noreturn void ame__engine_abort(int code)
 {
     struct ame__engine *engine = &ame__engine;
+    int first = aborted_by_other(engine); /* then this is what follows from it, and the launcher knows already */
+    if (first) {
+        fflush(NULL);
+        _exit(first & 0xff ? first & 0xff : 1);
+    }
     if (code == 0) code = 1;
     ame__boot_abort(&engine->boot, code); /* first, so that the launcher hears of it from nobody else before */
     if (atomic_load(&engine->stage) == AME__RUNNING) {

@@ -20,6 +20,7 @@ struct mpi__comm mpi__world, mpi__self;
 static int predefine(struct mpi__comm *comm, MPI_Comm handle, ame_comm *ame, const char *name)
 {
     int size = ame_comm_size(ame);
+    if (size < 0) return mpi__fail_ame(size); /* another rank has ended the job already */
     mpi__object_predefine(&comm->object, MPI__COMM, MPI__BITS(handle));
     comm->ame = ame;
     comm->rank = ame_comm_rank(ame);
