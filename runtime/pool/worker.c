@@ -85,6 +85,12 @@ static void report_send(struct ame_pool *pool, uint32_t flags)
     report_begin(pool);
 }
 
+/* Within a batch. Where tasks have a time limit rank 0 must know which one is being done: it is the one that is given up. */
+static bool report_is_due(const struct ame__worker *worker, int64_t now)
+{
+    return worker->limit_ms || now - worker->told >= AME__POOL_BATCH_NS;
+}
+
 /* Adds a record, and sends what there is before if it has no room. */
 static void put_record(struct ame_pool *pool, const struct ame__pool_record *record)
 {
@@ -264,7 +270,7 @@ bool ame__worker_next(struct ame_pool *pool, uint64_t *index)
         worker->since = now;
         if (worker->next == worker->end)
             drop_piece(pool);
-        else if (now - worker->told >= AME__POOL_BATCH_NS)
+        else if (report_is_due(worker, now))
             report_send(pool, 0);
     }
     if (worker->next == worker->end) {
@@ -356,7 +362,7 @@ void ame__worker_map(struct ame_pool *pool)
         piece->first++;
         if (--piece->count == 0)
             drop_piece(pool);
-        else if (ame__now_ns() - worker->told >= AME__POOL_BATCH_NS)
+        else if (report_is_due(worker, ame__now_ns()))
             report_send(pool, 0);
     }
     drop_pieces(worker);
