@@ -188,6 +188,13 @@ static int open_pmi1(struct ame__boot *boot)
     return find_place(boot);
 }
 
+/* AME_JOB_ID alone does not tell: Hydra hands it on where mpiexec is itself a rank of ameexec. */
+static bool under_ameexec(const struct ame__boot *boot)
+{
+    const char *job = ame__var_is_set(AME__VAR_JOB_ID) ? ame__var_text(AME__VAR_JOB_ID) : NULL;
+    return boot->fd >= 0 && job && !strncmp(boot->name, "kvs_", 4) && !strcmp(boot->name + 4, job);
+}
+
 static int put(struct ame__boot *boot, const char *key, const char *value)
 {
     char reply[LINE_MAX_BYTES + 1];
@@ -217,13 +224,13 @@ enum { PATIENCE_NS = 2000000000 }; /* for an answer of ameexec */
 static void connected(struct ame__boot *boot)
 {
     static const char line[] = "cmd=ame_connected\n";
-    if (boot->fd >= 0 && boot->rank == 0) (void) ame__pmi_send(boot, line, sizeof line - 1);
+    if (under_ameexec(boot) && boot->rank == 0) (void) ame__pmi_send(boot, line, sizeof line - 1);
 }
 
 static int tolerate(struct ame__boot *boot, bool on, bool *agreed)
 {
     char reply[LINE_MAX_BYTES + 1], number[20];
-    if (boot->fd < 0) return AME_OK;
+    if (!under_ameexec(boot)) return AME_OK;
     int64_t deadline = boot->deadline;
     boot->deadline = ame__now_ns() + PATIENCE_NS;
     int code = request(boot, "ame_tolerate_result", reply, "cmd=ame_tolerate on=%d\n", on);
@@ -235,7 +242,7 @@ static int tolerate(struct ame__boot *boot, bool on, bool *agreed)
 static void release(struct ame__boot *boot, bool leaving)
 {
     char reply[LINE_MAX_BYTES + 1];
-    if (boot->fd < 0 || (!leaving && ame__var_is_set(AME__VAR_JOB_ID))) return;
+    if (boot->fd < 0 || (!leaving && under_ameexec(boot))) return;
     int64_t deadline = boot->deadline;
     boot->deadline = ame__now_ns() + 5000000000;
     /* A launcher that does not answer any more has nothing to tell us. */
