@@ -9,14 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/vars.h"
 #include "bytes.h"
 #include "mpilib.h"
 #include "gpus.h"
 #include "spawn.h"
-
-extern char **environ;
 
 static bool is_stale(const char *item, size_t name)
 {

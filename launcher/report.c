@@ -6,36 +6,37 @@
 
 #include <ame.h>
 
-_Static_assert(AME__SEEN_SIZE == 14 * 8 + AME__CALL_MAX, "numbers and the name of the call");
+#define NUMBERS ((size_t) 14) /* before the name of the call */
+_Static_assert(AME__SEEN_SIZE == NUMBERS * 8 + AME__CALL_MAX, "numbers and the name of the call");
 
 /* ---- payload ------------------------------------------------------------------------------------- */
 
 void ame__seen_encode(const struct ame__seen *seen, char payload[AME__SEEN_SIZE])
 {
     const struct ame__report *report = &seen->report;
-    const uint64_t numbers[14] = {seen->told,
-                                  (unsigned char) seen->process,
-                                  (uint64_t) seen->since_ms,
-                                  (uint64_t) seen->heard_ms,
-                                  report->doing,
-                                  report->kind,
-                                  (uint64_t) report->peer,
-                                  (uint64_t) report->tag,
-                                  report->number,
-                                  report->length,
-                                  (uint64_t) report->members,
-                                  (uint64_t) report->threads,
-                                  report->queued,
-                                  report->stored};
-    for (int i = 0; i < 14; i++) ame__u64_put(payload + 8 * i, numbers[i]);
-    memcpy(payload + 14 * 8, report->call, AME__CALL_MAX);
+    const uint64_t numbers[NUMBERS] = {seen->told,
+                                       (unsigned char) seen->process,
+                                       (uint64_t) seen->since_ms,
+                                       (uint64_t) seen->heard_ms,
+                                       report->doing,
+                                       report->kind,
+                                       (uint64_t) report->peer,
+                                       (uint64_t) report->tag,
+                                       report->number,
+                                       report->length,
+                                       (uint64_t) report->members,
+                                       (uint64_t) report->threads,
+                                       report->queued,
+                                       report->stored};
+    for (size_t i = 0; i < NUMBERS; i++) ame__u64_put(payload + 8 * i, numbers[i]);
+    memcpy(payload + NUMBERS * 8, report->call, AME__CALL_MAX);
 }
 
 void ame__seen_decode(const char payload[AME__SEEN_SIZE], struct ame__seen *seen)
 {
     struct ame__report *report = &seen->report;
-    uint64_t numbers[14];
-    for (int i = 0; i < 14; i++) numbers[i] = ame__u64_get(payload + 8 * i);
+    uint64_t numbers[NUMBERS];
+    for (size_t i = 0; i < NUMBERS; i++) numbers[i] = ame__u64_get(payload + 8 * i);
     memset(seen, 0, sizeof *seen);
     seen->told = numbers[0] != 0;
     seen->process = (char) numbers[1];
@@ -51,7 +52,7 @@ void ame__seen_decode(const char payload[AME__SEEN_SIZE], struct ame__seen *seen
     report->threads = (int32_t) numbers[11];
     report->queued = numbers[12];
     report->stored = numbers[13];
-    memcpy(report->call, payload + 14 * 8, AME__CALL_MAX - 1);
+    memcpy(report->call, payload + NUMBERS * 8, AME__CALL_MAX - 1);
 }
 
 /* ---- words --------------------------------------------------------------------------------------- */
@@ -213,9 +214,9 @@ static void format_age(int64_t ms, char text[16])
 {
     if (ms < 0)
         strcpy(text, "-");
-    else if (ms < 100 * 1000)
+    else if (ms < 100000)
         snprintf(text, 16, "%.1f s", (double) ms / 1e3);
-    else if (ms < 100 * 60 * 1000)
+    else if (ms < 6000000)
         snprintf(text, 16, "%d min", (int) (ms / 60000));
     else
         snprintf(text, 16, "%d h", (int) (ms / 3600000));

@@ -34,8 +34,8 @@ static void gather(struct work *w, const int8_t *other, uint32_t length, uint32_
     memcpy(w->other + row, other, sites);
     memcpy(w->other + row + sites, other, row);
     for (uint32_t y = 0; y < length; y++) {
-        const int8_t *from = other + y * row;
-        int8_t *to = w->side + y * row;
+        const int8_t *from = other + (size_t) y * row;
+        int8_t *to = w->side + (size_t) y * row;
         if ((y + half) & 1) {
             memcpy(to, from + 1, row - 1);
             to[row - 1] = from[0];
@@ -84,7 +84,7 @@ void LANES_NAME(ising_run)(const struct ising *m, uint64_t seed, uint32_t replic
         for (uint32_t half = 0; half < 2; half++) {
             draw(&w, sites / 4, sweep, half, replica, seed);
             gather(&w, spins + (half ? 0 : sites), length, half);
-            r.energy += 2 * update(spins + (half ? sites : 0), &w, m);
+            r.energy += 2L * update(spins + (half ? sites : 0), &w, m);
         }
         r.sum += r.energy;
         r.square += r.energy * r.energy;

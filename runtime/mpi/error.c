@@ -272,7 +272,8 @@ int mpi__raise_code(struct mpi__object *object, int code, const char *function)
             MPI_Session session = MPI__FROM_BITS(MPI_Session, object->handle);
             handler->function(&session, &code, function);
         }
-        if (mpi__object_drop(&handler->object)) free(handler);
+        /* predefined ones, which are not allocated, are not MPI__USER */
+        if (mpi__object_drop(&handler->object)) free(handler); // NOLINT(clang-analyzer-unix.Malloc)
         return code;
     case MPI__FATAL:
     case MPI__ABORT: break;
@@ -502,7 +503,7 @@ int mpi__Add_error_class(int *class)
 
 int mpi__Add_error_code(int class, int *code)
 {
-    int same;
+    int same = MPI_SUCCESS;
     if (mpi__Error_class(class, &same) || same != class)
         return mpi__fail(MPI_ERR_ARG, "argument 'errorclass' is %d, which is no error class", class);
     return add(false, class, code);

@@ -285,6 +285,7 @@ int mpi__Get_hw_resource_info(struct mpi__info **info)
 
 int mpi__Get_processor_name(char *name, int *length)
 {
+    if (!name || !length) return mpi__fail(MPI_ERR_ARG, "argument '%s' is NULL", name ? "resultlen" : "name");
     if (gethostname(name, MPI_MAX_PROCESSOR_NAME) < 0) return mpi__fail(MPI_ERR_OTHER, "the host has no name");
     name[MPI_MAX_PROCESSOR_NAME - 1] = 0;
     *length = (int) strlen(name);
