@@ -249,10 +249,11 @@ static void survive(struct front *front, int rank, int code, const char *message
     check_barrier(front);
 }
 
-/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet, or the others go on. */
-static void accuse(struct front *front, int rank, int code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static void accuse(struct front *front, int rank, int code, const char *format, ...)
+/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet, or the others go on. They do
+ * not when it `ends` the job itself. */
+static void judge(struct front *front, int rank, int code, bool ends, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+static void judge(struct front *front, int rank, int code, bool ends, const char *format, ...)
 {
     int blames = front->ranks[rank].blames;
     char *message = NULL;
@@ -260,7 +261,8 @@ static void accuse(struct front *front, int rank, int code, const char *format, 
     va_start(args, format);
     if (vasprintf(&message, format, args) < 0) message = NULL;
     va_end(args);
-    if (expendable(front, rank)) {
+    if (front->suspect == rank) { /* it has been judged, and only its end was to come */
+    } else if (!ends && expendable(front, rank)) {
         survive(front, rank, code, message ? message : "out of memory");
     } else if (blames < 0 || blames == rank || front->ranks[blames].ended) {
         conclude(front, code, SIGTERM, "%s", message ? message : "out of memory");
@@ -332,21 +334,21 @@ static void judge_exit(struct front *front, int rank, int status)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && front->plan->ranks[rank].direct_output)
         conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
     else if (front->ranks[rank].stopped_ms)
-        accuse(front, rank, 128 + SIGKILL, "%s had been stopped for %.1f s%s%s and was killed (AME_HEARTBEAT)%s", name,
-               (double) front->ranks[rank].stopped_ms / 1e3, *where ? " " : "", where, others(front, rank));
+        judge(front, rank, 128 + SIGKILL, false, "%s had been stopped for %.1f s%s%s and was killed (AME_HEARTBEAT)%s",
+              name, (double) front->ranks[rank].stopped_ms / 1e3, *where ? " " : "", where, others(front, rank));
     else if (WIFSIGNALED(status))
-        accuse(front, rank, 128 + WTERMSIG(status), "%s was killed by signal %d (%s%s)%s%s%s", name, WTERMSIG(status),
-               strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "", *where ? " " : "", where,
-               others(front, rank));
+        judge(front, rank, 128 + WTERMSIG(status), false, "%s was killed by signal %d (%s%s)%s%s%s", name,
+              WTERMSIG(status), strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
+              *where ? " " : "", where, others(front, rank));
     else if (WEXITSTATUS(status) && rank == 0 && front->plan->options->mapping.command)
         conclude(front, WEXITSTATUS(status), SIGTERM, NULL); /* ame-map has said why */
     else if (WEXITSTATUS(status))
-        accuse(front, rank, WEXITSTATUS(status), "%s exited with code %d%s", name, WEXITSTATUS(status),
-               others(front, rank));
+        judge(front, rank, WEXITSTATUS(status), false, "%s exited with code %d%s", name, WEXITSTATUS(status),
+              others(front, rank));
     else if (state == AME__PMI_JOINED || state == AME__PMI_WAITING)
-        accuse(front, rank, 1, "%s exited with 0 before it had finalized%s", name, others(front, rank));
+        judge(front, rank, 1, false, "%s exited with 0 before it had finalized%s", name, others(front, rank));
     else if (state == AME__PMI_BROKEN)
-        accuse(front, rank, 1, "%s broke the PMI protocol%s", name, others(front, rank));
+        judge(front, rank, 1, false, "%s broke the PMI protocol%s", name, others(front, rank));
     else if (front->suspect >= 0 && front->ranks[front->suspect].blames == rank)
         on_blame_over(&front->blame); /* this one has ended as it should */
     else
@@ -416,11 +418,7 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
     case AME__PMI_NO_REPLY: check_barrier(front); break;
     case AME__PMI_ABORT:
         name = rank_name(front, rank);
-        if (expendable(front, rank)) /* it does not fail, it ends the job */
-            conclude(front, front->pmi.abort_code, SIGTERM, "%s aborted the job with code %d", name,
-                     front->pmi.abort_code);
-        else
-            accuse(front, rank, front->pmi.abort_code, "%s aborted the job with code %d", name, front->pmi.abort_code);
+        judge(front, rank, front->pmi.abort_code, true, "%s aborted the job with code %d", name, front->pmi.abort_code);
         free(name);
         break;
     case AME__PMI_NOTED: ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0); break;

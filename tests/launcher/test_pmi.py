@@ -125,9 +125,9 @@ int main(int argc, char **argv)
 
 def test_mpich(ameexec, mpich_program):
     program = mpich_program(MPICH)
-    job = ameexec.run("-n", 4, program)
+    job = ameexec.run("--no-mpi", "-n", 4, program)
     assert (job.code, job.err) == (0, "")
     assert sorted(job.out.splitlines()) == [f"rank {i} of 4 sum 6" for i in range(4)]
-    job = ameexec.run("-n", 1, program, ":", "-n", 1, program)
+    job = ameexec.run("--no-mpi", "-n", 1, program, ":", "-n", 1, program)
     assert sorted(job.out.splitlines()) == [f"rank {i} of 2 sum 1" for i in range(2)]
-    assert [ameexec.run("-n", 2, program, mode).code for mode in "axe"] == [6, 1, 5]
+    assert [ameexec.run("--no-mpi", "-n", 2, program, mode).code for mode in "axe"] == [6, 1, 5]
