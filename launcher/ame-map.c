@@ -80,12 +80,13 @@ static void append(struct bytes *bytes, const char *data, size_t length)
 
 /* ---- the command of a line ----------------------------------------------------------------------- */
 
-/* As one word of the shell. */
+/* As one word of the shell. `text` need not end with a 0. */
 static void append_quoted(struct bytes *bytes, const char *text, size_t length)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@%,";
-    size_t simple = strspn(text, plain);
-    if (length && simple >= length) {
+    size_t simple = 0;
+    while (simple < length && text[simple] && strchr(plain, text[simple])) simple++;
+    if (length && simple == length) {
         append(bytes, text, length);
         return;
     }
