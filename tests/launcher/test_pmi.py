@@ -41,7 +41,7 @@ def test_several_barriers_and_values(ameexec):
     words = ["init"]
     for i in range(20):
         words += [f"put:k%r-{i}={i}/%r==+,:", "barrier", f"get:k%n-{i}", "barrier"]
-    job = pmi(ameexec, *words, "put:k=1", "put:k=2", "get:k", "finalize", count=3)
+    job = pmi(ameexec, *words, "put:k%r=1", "put:k%r=2", "get:k%r", "finalize", count=3)
     assert job.code == 0
     assert replies(job)[-2].endswith("value=2")
     assert all(f"cmd=get_result rc=0 msg=success value={i}/1==+,:" in replies(job) for i in range(20))
