@@ -361,7 +361,10 @@ int ame__engine_open(void)
     if (!code) code = make_tables(engine);
     if (!code) code = check_descriptors(engine);
     if (!code && engine->size > 1) code = connect_star(engine);
-    if (!code && engine->size > 1) code = ame__helper_start();
+    if (!code) {
+        ame__doing(AME__DOING_COMPUTING); /* before there is a helper: it counts frames, which this reads */
+        if (engine->size > 1) code = ame__helper_start();
+    }
     if (code) {
         close_net(engine);
         ame__engine_free();
@@ -369,7 +372,6 @@ int ame__engine_open(void)
         return code;
     }
     pthread_atfork(NULL, NULL, forked_child);
-    ame__doing(AME__DOING_COMPUTING);
     atomic_store_explicit(&engine->stage, AME__RUNNING, memory_order_release);
     ame__log(engine, DEBUG, "rank %d of %d is up (%s: %s)", engine->rank, engine->size, engine->boot.way->name,
              engine->boot.why);
@@ -439,13 +441,11 @@ static void say_goodbye(struct ame__engine *engine)
 void ame__engine_close(void)
 {
     struct ame__engine *engine = &ame__engine;
+    ame__helper_stop();
+    pthread_mutex_lock(&engine->lock);
     ame__doing(AME__DOING_LEAVING);
-    if (engine->size > 1) {
-        ame__helper_stop();
-        pthread_mutex_lock(&engine->lock);
-        if (!engine->aborted) say_goodbye(engine);
-        pthread_mutex_unlock(&engine->lock);
-    }
+    if (engine->size > 1 && !engine->aborted) say_goodbye(engine);
+    pthread_mutex_unlock(&engine->lock);
     atomic_store(&engine->stage, AME__ENDED);
     ame__boot_release(&engine->boot, true);
     pthread_mutex_lock(&engine->lock);

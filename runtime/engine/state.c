@@ -41,7 +41,6 @@ static void describe_wait(const struct ame__wait *wait, struct ame__report *repo
     report->tag = wait->tag;
     if (wait->requests) {
         report->kind = AME__WAIT_SEVERAL;
-        report->number = wait->count;
         for (size_t i = 0; i < wait->count && !request; i++)
             if (wait->requests[i] && !ame__request_is_done(wait->requests[i])) request = wait->requests[i];
     }
