@@ -22,11 +22,12 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
       "how this process was started: auto, or one of the ways that ame-info lists (without effect under ameexec)")     \
     X(CONNECT_TIMEOUT, BY_USER, SECONDS, "60", 0.1, 1e6, "time in which all ranks must have found each other")         \
     X(CUDA_LIB, BY_USER, TEXT, "libcuda.so.1", 0, 0, "the CUDA driver that is loaded when a GPU is wanted")            \
-    X(DIRECT, BY_USER, FLAG, "1", 0, 1, "0: no direct links, messages between other ranks go through rank 0")          \
+    X(DIRECT, BY_USER, FLAG, "1", 0, 1,                                                                                \
+      "0: no direct links, messages between other ranks go through rank 0; rank 0's setting counts")                   \
     X(EAGER_LIMIT, BY_USER, BYTES, "256k", 0, 1 << 20,                                                                 \
       "messages up to this length are sent at once; longer ones wait for the receive to be posted")                    \
     X(EAGER_WINDOW, BY_USER, BYTES, "0", 0, 1 << 30,                                                                   \
-      "bytes one rank may send ahead to another that does not receive; 0: by number of ranks")                         \
+      "bytes one rank may send ahead to another that does not receive; 0: by number of ranks; that of rank 0 counts")  \
     X(ENCRYPT, BY_USER, TEXT, "0", 0, 0,                                                                               \
       "1: encrypt and authenticate all messages between hosts; 2 or all: also those of one host; the same in all "     \
       "ranks")                                                                                                         \

@@ -91,6 +91,12 @@ static int read_settings(struct ame__engine *engine)
     return ame__net_open(&engine->net, engine->rank, engine->size, one_host, window, &ame__peer_events);
 }
 
+static void grant_window(struct ame__engine *engine, uint64_t window)
+{
+    engine->net.window = window;
+    for (int rank = 0; rank < engine->size; rank++) engine->peers[rank].window = window;
+}
+
 static int make_tables(struct ame__engine *engine)
 {
     pthread_condattr_t monotonic;
@@ -101,8 +107,8 @@ static int make_tables(struct ame__engine *engine)
     for (int rank = 0; rank < engine->size; rank++) {
         ame__list_init(&engine->peers[rank].held);
         engine->peers[rank].paused_for = -1;
-        engine->peers[rank].window = engine->net.window;
     }
+    grant_window(engine, engine->net.window);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&engine->progressed, NULL);
@@ -129,8 +135,9 @@ static int check_descriptors(const struct ame__engine *engine)
     return AME_OK;
 }
 
-/* What rank 0 publishes: protocol, name and identity of the host, addresses, key, with '/' between, since values must not
- * hold blanks. */
+/* What rank 0 publishes: protocol, name and identity of the host, addresses, its AME_DIRECT and AME_EAGER_WINDOW, key, with
+ * '/' between, since values must not hold blanks. The two settings have to be the same on all ranks: by the first they choose
+ * the ways of collective calls, and a rank grants the second to senders with whom it never shakes hands. */
 static int publish(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
 {
     char key[sodium_base64_ENCODED_LEN(AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE)];
@@ -138,8 +145,8 @@ static int publish(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
     if (code) return code;
     randombytes_buf(engine->net.key, AME__KEY_SIZE);
     sodium_bin2base64(key, sizeof key, engine->net.key, AME__KEY_SIZE, sodium_base64_VARIANT_URLSAFE);
-    snprintf(value, AME__BOOT_VALUE_MAX, "%u/%s/%s/%s/%s", AME__PROTOCOL_VERSION, engine->host, engine->net.host,
-             engine->net.offer, key);
+    snprintf(value, AME__BOOT_VALUE_MAX, "%u/%s/%s/%s/%d/%llu/%s", AME__PROTOCOL_VERSION, engine->host,
+             engine->net.host, engine->net.offer, engine->direct, (unsigned long long) engine->net.window, key);
     sodium_memzero(key, sizeof key);
     return ame__boot_put(&engine->boot, "ame-root", value);
 }
@@ -147,9 +154,13 @@ static int publish(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX])
 static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX], int64_t deadline)
 {
     char *rest = value;
-    const char *version = strsep(&rest, "/"), *host = strsep(&rest, "/"), *id = strsep(&rest, "/"),
-               *addresses = strsep(&rest, "/");
+    const char *version = strsep(&rest, "/"), *host = strsep(&rest, "/");
     size_t length = 0;
+    if (host && strtoul(version, NULL, 10) != AME__PROTOCOL_VERSION)
+        return ame__fail(AME_E_VERSION, "rank 0 on %s speaks protocol version %s, rank %d on %s version %u", host,
+                         version, engine->rank, engine->host, AME__PROTOCOL_VERSION);
+    const char *id = strsep(&rest, "/"), *addresses = strsep(&rest, "/"), *direct = strsep(&rest, "/"),
+               *window = strsep(&rest, "/");
     if (!rest ||
         sodium_base642bin(engine->net.key, AME__KEY_SIZE, rest, strlen(rest), NULL, &length, NULL,
                           sodium_base64_VARIANT_URLSAFE) ||
@@ -160,9 +171,8 @@ static int dial_root(struct ame__engine *engine, char value[AME__BOOT_VALUE_MAX]
     sodium_memzero(rest, strlen(rest));
     free(engine->peers[0].host);
     engine->peers[0].host = strdup(host);
-    if (strtoul(version, NULL, 10) != AME__PROTOCOL_VERSION)
-        return ame__fail(AME_E_VERSION, "rank 0 on %s speaks protocol version %s, rank %d on %s version %u", host,
-                         version, engine->rank, engine->host, AME__PROTOCOL_VERSION);
+    engine->direct = *direct == '1';
+    grant_window(engine, strtoull(window, NULL, 10));
     bool same_host = engine->net.one_host || !strcmp(id, engine->net.host);
     int code = ame__net_dial(&engine->net, 0, addresses, same_host, deadline);
     if (!code) engine->peers[0].path = AME__DIALLING;
