@@ -145,6 +145,16 @@ def test_full_disk(ameexec):
     assert job.err.count("No space left on device") == 1 and "/dev/full" in job.err and "rank" in job.err
 
 
+def test_disk_that_becomes_full(ameexec, tmp_path):
+    if subprocess.run(["unshare", "-m", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no mount namespace can be made here")
+    mount = f'mount -t tmpfs -o size=256k ame {tmp_path} && exec "$@"'
+    job = ameexec.run("-o", tmp_path / "log.%r", "-n", 2, *SHELL, "yes $AME_RANK; exec sleep 60",
+                      via=["unshare", "-m", "sh", "-c", mount, "sh"])
+    assert job.code == 1
+    assert job.err.count("No space left on device") == 1 and str(tmp_path) in job.err and "rank" in job.err
+
+
 def test_full_standard_output(ameexec):
     with open("/dev/full", "w") as full:
         job = ameexec.run("-n", 2, "echo", "x", stdout=full)
