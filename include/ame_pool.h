@@ -106,8 +106,9 @@ AME_API int ame_pool_finish(ame_pool *pool);
 
 /* ---- map ----------------------------------------------------------------------------------------- */
 
-#define AME_POOL_OPEN   UINT64_MAX /* number of tasks: not known beforehand */
-#define AME_POOL_ANYONE (-1)       /* task->prefers: any worker */
+#define AME_POOL_OPEN   UINT64_MAX       /* number of tasks: not known beforehand */
+#define AME_POOL_STREAM (UINT64_MAX - 1) /* the same, and ame_pool_result waits until ame_pool_submit says the end */
+#define AME_POOL_ANYONE (-1)             /* task->prefers: any worker */
 
 /* A task, as rank 0 describes it and as the function on the worker sees it. */
 typedef struct ame_pool_task {
@@ -132,7 +133,8 @@ AME_API int ame_pool_reply_text(ame_pool_reply *reply, const char *text);
 /* Executes a task on a worker; 0, or a code not 0 when it failed (it may have set a text, and a result, all the same). */
 typedef int (*ame_pool_function)(const ame_pool_task *task, ame_pool_reply *reply, void *arg);
 /* Describes task task->index on rank 0; is called as the tasks are needed, in their order, within ame_pool_map and
- * ame_pool_result. What `data` points to is copied. 1: here it is; 0: there are no more; negative: ends the map, which
+ * ame_pool_result. What `data` points to is copied. Rank 0 does nothing else meanwhile: for tasks that have to be waited
+ * for there is AME_POOL_STREAM. 1: here it is; 0: there are no more; negative: ends the map, which
  * fails with this code. */
 typedef int (*ame_pool_source)(ame_pool_task *task, void *arg);
 
@@ -155,7 +157,8 @@ typedef struct ame_pool_outcome {
 typedef void (*ame_pool_sink)(const ame_pool_outcome *outcome, void *arg);
 
 typedef struct ame_pool_job {
-    uint64_t count;         /* tasks, or AME_POOL_OPEN: until `source` returns 0, or as ame_pool_submit gives them */
+    uint64_t count;         /* tasks, or AME_POOL_OPEN: until `source` returns 0, or as ame_pool_submit gives them; or
+                               AME_POOL_STREAM */
     ame_pool_source source; /* NULL: a task is its index only. Matters on rank 0 only, as does `count` */
     void *source_arg;       /* given to source */
     ame_pool_function function; /* the same on all ranks */
@@ -172,7 +175,10 @@ AME_API int ame_pool_map(ame_pool *pool, const ame_pool_job *job);
 AME_API int ame_pool_result(ame_pool *pool, ame_pool_outcome *outcome);
 /* On rank 0, in a map with AME_POOL_OPEN and no source: one more task. Its number is how many there were before. Waits for
  * nothing; who submits without end and takes no results uses memory without end. ame_pool_result returns 0 when all that
- * were submitted have been delivered; more may be submitted then. */
+ * were submitted have been delivered; more may be submitted then.
+ * In a map with AME_POOL_STREAM, and no source, the tasks come from a thread that has to wait for them, for input say: it
+ * calls ame_pool_submit while the program's thread is in ame_pool_result, and in the end with NULL. Then it waits for room
+ * in the window; AME_E_CANCELLED when the map has ended meanwhile. It must have ended before the next run begins. */
 AME_API int ame_pool_submit(ame_pool *pool, const ame_pool_task *task);
 /* In place of ame_pool_map on all ranks, for a rank 0 that makes one map after the other: notes the function; ranks other
  * than 0 execute tasks of all maps to come, until rank 0 calls ame_pool_dismiss or ame_pool_close. On rank 0 it returns at

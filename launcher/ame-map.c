@@ -2,9 +2,10 @@
  *
  *     ame-map [-k] [-r TRIES] [-l JOBLOG] [-R] COMMAND
  *
- * A pool like any other. Rank 0 reads lines, as they are needed, and prints what the commands printed: of each command all
- * at once, its standard output, then its standard error, when it has ended. A command that fails makes its task fail, so it is
- * tried again as often as -r says; what is printed is of the last try.
+ * A pool like any other. On rank 0 a thread reads lines, no further ahead than the pool's window, so that all ranks work
+ * while the next line is not there yet. Rank 0 prints what the commands printed: of each command all at once, its standard
+ * output, then its standard error, when it has ended. A command that fails makes its task fail, so it is tried again as
+ * often as -r says; what is printed is of the last try.
  *
  * The job log has the columns of GNU parallel's, one line per command, written when its output has been printed. With -R
  * commands that it shows as done are passed over; a line of the input whose command is not the one in the log is an error,
@@ -13,11 +14,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -48,13 +51,22 @@ static struct {
     const char *command, *joblog;
     bool ordered, resume;
     int tries, log_fd;
-    uint64_t failed, lines; /* commands; read so far */
-    char *line;
-    size_t room;
-    struct bytes task;
-    char **done; /* by number of the line, from 0: the command that the log has, or NULL */
+    uint64_t failed; /* commands */
+    char **done;     /* by number of the line, from 0: the command that the log has, or NULL */
     uint64_t done_count;
 } map = {.tries = 1, .log_fd = -1};
+
+/* Standard input, on rank 0; all but `stop` is the reading thread's. */
+static struct {
+    ame_pool *pool;
+    pthread_t thread;
+    bool started, ended;
+    int stop;           /* an eventfd: readable when nothing more is to be read */
+    struct bytes bytes; /* read, of which `used` have been taken, and `seen` have no newline */
+    size_t used, seen;
+    uint64_t lines;
+    struct bytes task;
+} input = {.stop = -1};
 
 static _Noreturn void die(const char *what, const char *why)
 {
@@ -202,45 +214,100 @@ static int execute(const ame_pool_task *task, ame_pool_reply *reply, void *arg)
     return ame_pool_reply_text(reply, strerror(error)) ? AME_E_NOMEM : AME_E_SYSTEM;
 }
 
-/* ---- rank 0 -------------------------------------------------------------------------------------- */
+/* ---- rank 0 reads ------------------------------------------------------------------------------------ */
 
-/* Reads the next line: its number and text are in map.task. */
-static int read_line(uint64_t *number)
+/* Waits for more input and appends it; false: nothing more is wanted. */
+static bool read_more(void)
 {
-    ssize_t length = getline(&map.line, &map.room, stdin);
-    if (length < 0) {
-        if (ferror(stdin)) die("standard input", strerror(errno));
-        return 0;
-    }
-    if (length && map.line[length - 1] == '\n') length--;
-    *number = ++map.lines;
-    map.task.length = 0;
-    append(&map.task, (const char *) number, sizeof *number);
-    append(&map.task, map.line, (size_t) length);
-    return 1;
+    char buffer[65536];
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = input.stop, .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0) return errno == EINTR;
+    if (fds[1].revents) return false;
+    ssize_t got = read(STDIN_FILENO, buffer, sizeof buffer);
+    if (got < 0 && errno != EINTR && errno != EAGAIN) die("standard input", strerror(errno));
+    if (got > 0) append(&input.bytes, buffer, (size_t) got);
+    input.ended = got == 0;
+    return true;
 }
 
-/* The next line that the log does not show as done. */
-static int next_line(ame_pool_task *task, void *arg)
+/* The next line, of which the last may lack its newline; false: there is none. It is valid until the next call. */
+static bool next_line(const char **line, size_t *length)
 {
-    uint64_t number;
-    (void) arg;
-    while (read_line(&number)) {
-        const char *old = number <= map.done_count ? map.done[number - 1] : NULL;
-        if (!old) {
-            task->data = map.task.data;
-            task->length = map.task.length;
-            return 1;
+    for (const char *newline = NULL;;) {
+        size_t left = input.bytes.length - input.used;
+        const char *rest = input.bytes.data + input.used;
+        if (left) newline = memchr(rest + input.seen, '\n', left - input.seen);
+        if (newline || (input.ended && left)) {
+            *line = rest;
+            *length = newline ? (size_t) (newline - rest) : left;
+            input.used += *length + (newline != NULL);
+            input.seen = 0;
+            return true;
         }
-        struct bytes command = {0};
-        make_command(&command, map.task.data + sizeof number, map.task.length - sizeof number, number);
-        for (char *at = command.data; *at; at++)
-            if (*at == '\n') *at = ' '; /* as it is written */
-        if (strcmp(old, command.data) != 0) die(map.joblog, "this job log is of other input, or of another command");
-        free(command.data);
+        if (input.ended) return false;
+        if (left) memmove(input.bytes.data, rest, left);
+        input.bytes.length = input.seen = left;
+        input.used = 0;
+        if (!read_more()) return false;
     }
-    return 0;
 }
+
+/* Whether the log shows the line as done; dies if it shows another one. */
+static bool is_done(const char *line, size_t length, uint64_t number)
+{
+    const char *old = number <= map.done_count ? map.done[number - 1] : NULL;
+    struct bytes command = {0};
+    if (!old) return false;
+    make_command(&command, line, length, number);
+    for (char *at = command.data; *at; at++)
+        if (*at == '\n') *at = ' '; /* as it is written */
+    if (strcmp(old, command.data) != 0) die(map.joblog, "this job log is of other input, or of another command");
+    free(command.data);
+    return true;
+}
+
+/* The thread: makes a task of each line that is to be done. */
+static void *read_lines(void *arg)
+{
+    const char *line;
+    size_t length;
+    (void) arg;
+    while (next_line(&line, &length)) {
+        uint64_t number = ++input.lines;
+        if (is_done(line, length, number)) continue;
+        input.task.length = 0;
+        append(&input.task, (const char *) &number, sizeof number);
+        append(&input.task, line, length);
+        ame_pool_task task = {.data = input.task.data, .length = input.task.length, .prefers = AME_POOL_ANYONE};
+        int code = ame_pool_submit(input.pool, &task);
+        if (code == AME_E_CANCELLED) return NULL;
+        if (code) die("--map", ame_last_error());
+    }
+    if (input.ended) (void) ame_pool_submit(input.pool, NULL);
+    return NULL;
+}
+
+static void start_reading(ame_pool *pool)
+{
+    input.pool = pool;
+    input.stop = eventfd(0, EFD_CLOEXEC);
+    int error = input.stop < 0 ? errno : pthread_create(&input.thread, NULL, read_lines, NULL);
+    if (error) die("--map: standard input cannot be read", strerror(error));
+    input.started = true;
+}
+
+static void stop_reading(void)
+{
+    const uint64_t one = 1;
+    if (!input.started) return;
+    if (write(input.stop, &one, sizeof one) < 0) die("--map", strerror(errno));
+    pthread_join(input.thread, NULL);
+    close(input.stop);
+    free(input.bytes.data);
+    free(input.task.data);
+}
+
+/* ---- rank 0 prints ----------------------------------------------------------------------------------- */
 
 static void write_all(int fd, const char *data, size_t length, const char *name)
 {
@@ -378,19 +445,22 @@ static int work(void)
     char options[100];
     ame_pool *pool;
     ame_pool_outcome outcome;
-    ame_pool_job job = {.count = AME_POOL_OPEN, .source = next_line, .function = execute, .sink = print};
+    ame_pool_job job = {.count = AME_POOL_STREAM, .function = execute, .sink = print};
+    int rank = ame_comm_rank(AME_COMM_WORLD);
     snprintf(options, sizeof options, "ordered=%d,retry_errors=%d,retries=%d", map.ordered, map.tries - 1,
              map.tries > 1 ? map.tries - 1 : 1);
     if (ame_pool_open(AME_COMM_WORLD, options, &pool)) die("--map", ame_last_error());
-    if (ame_comm_rank(AME_COMM_WORLD) == 0 && map.joblog) open_log();
+    if (rank == 0 && map.joblog) open_log();
     int code = ame_pool_map(pool, &job);
+    if (rank == 0 && !code) start_reading(pool);
     while (!code && ame_pool_result(pool, &outcome)) {
     }
     if (!code) code = ame_pool_finish(pool);
-    bool told = code == AME_OK || code == AME_E_TASK || ame_comm_rank(AME_COMM_WORLD);
+    stop_reading();
+    bool told = code == AME_OK || code == AME_E_TASK || rank;
     if (!told) fprintf(stderr, "ameexec: %s\n", ame_last_error());
     int end = code == AME_E_CANCELLED ? NOT_DONE : code && code != AME_E_TASK ? OTHER : 0;
-    if (!end && ame_comm_rank(AME_COMM_WORLD) == 0) end = map.failed < MANY_FAILED ? (int) map.failed : MANY_FAILED;
+    if (!end && rank == 0) end = map.failed < MANY_FAILED ? (int) map.failed : MANY_FAILED;
     if (map.log_fd >= 0 && (fdatasync(map.log_fd) || close(map.log_fd))) die(map.joblog, strerror(errno));
     if (ame_pool_close(&pool) || ame_finalize()) die("--map", ame_last_error());
     return end;
@@ -403,7 +473,5 @@ int main(int argc, char **argv)
     int rank = ame_comm_rank(AME_COMM_WORLD), end = work();
     for (uint64_t i = 0; i < map.done_count; i++) free(map.done[i]);
     free(map.done);
-    free(map.line);
-    free(map.task.data);
     return rank == 0 ? end : 0; /* rank 0 speaks for the job */
 }

@@ -26,6 +26,7 @@ int ame__manager_open(struct ame_pool *pool)
     pthread_mutex_init(&manager->lock, NULL);
     pthread_cond_init(&manager->news, NULL);
     pthread_cond_init(&manager->tick, &monotonic);
+    pthread_cond_init(&manager->space, NULL);
     pthread_condattr_destroy(&monotonic);
     ame__list_init(&manager->hungry);
     ame__list_init(&manager->ready);
@@ -81,6 +82,7 @@ void ame__manager_close(struct ame_pool *pool)
     ame__queue_drop(pool);
     ame__outcomes_drop(pool);
     (void) ame__journal_close(manager->journal); /* of a run that was not finished; what could be written is */
+    pthread_cond_destroy(&manager->space);
     pthread_cond_destroy(&manager->tick);
     pthread_cond_destroy(&manager->news);
     pthread_mutex_destroy(&manager->lock);

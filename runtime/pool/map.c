@@ -55,11 +55,10 @@ static int check_task(const ame_pool *pool, const ame_pool_task *task, const cha
                      pool->size - 1);
 }
 
-/* Whether another task may be listed now. */
+/* Whether the window has room for another task. */
 static bool room(const struct ame_pool *pool)
 {
     const struct ame__run *run = &pool->manager->run;
-    if (!run->active || run->closed || !run->source) return false;
     uint64_t window = (uint64_t) pool->options.window;
     uint64_t used = run->ordered ? run->submitted - run->deliver : run->outstanding + run->queued + run->stored;
     return used < window && (double) (run->stored_bytes + run->queued_bytes) < pool->options.window_bytes;
@@ -72,7 +71,7 @@ static void fill(struct ame_pool *pool, uint64_t most)
     struct ame__manager *manager = pool->manager;
     struct ame__run *run = &manager->run;
     int64_t begin = ame__now_ns();
-    for (uint64_t n = 0; n < most && room(pool); n++) {
+    for (uint64_t n = 0; n < most && run->source && run->active && !run->closed && room(pool); n++) {
         if (run->queued && ame__now_ns() - begin > AME__POOL_BATCH_NS) break; /* there is something to do meanwhile */
         ame_pool_task task = {.index = run->submitted, .prefers = AME_POOL_ANYONE};
         int got = run->submitted < run->count;
@@ -94,20 +93,49 @@ static void fill(struct ame_pool *pool, uint64_t most)
     ame__conclude(pool);
 }
 
+/* One more task of a stream, or (NULL) its end. From any thread, which waits for room in the window; the lock is held. */
+static int submit_to_stream(struct ame_pool *pool, const ame_pool_task *task)
+{
+    struct ame__manager *manager = pool->manager;
+    struct ame__run *run = &manager->run;
+    uint32_t number = manager->run_number;
+    for (; task && run->active && number == manager->run_number && !room(pool); manager->listing--) {
+        manager->listing++;
+        pthread_cond_wait(&manager->space, &manager->lock);
+    }
+    if (!run->active || run->stopping || number != manager->run_number)
+        return ame__fail(AME_E_CANCELLED, "ame_pool_submit: the map has ended before its tasks");
+    int code = AME_OK;
+    if (task) {
+        code = submit(pool, task);
+    } else {
+        run->closed = true;
+        run->count = run->submitted;
+        ame__conclude(pool);
+    }
+    ame__tell_news(manager);
+    return code;
+}
+
 int ame_pool_submit(ame_pool *pool, const ame_pool_task *task)
 {
     static const char function[] = "ame_pool_submit";
-    if (!pool || !task) return ame__fail(AME_E_ARG, "%s: argument '%s' is NULL", function, pool ? "task" : "pool");
-    if (pool->rank || !pool->running || pool->how != AME__POOL_MAP)
-        return ame__fail(AME_E_STATE, "%s: %s", function,
-                         pool->rank ? "only rank 0 submits tasks" : "no map is under way; ame_pool_map begins one");
-    struct ame__manager *manager = pool->manager;
-    int code = check_task(pool, task, function);
+    if (!pool) return ame__fail(AME_E_ARG, "%s: argument 'pool' is NULL", function);
+    if (pool->rank) return ame__fail(AME_E_STATE, "%s: only rank 0 submits tasks", function);
+    int code = task ? check_task(pool, task, function) : AME_OK;
     if (code) return code;
+    struct ame__manager *manager = pool->manager;
+    struct ame__run *run = &manager->run;
     pthread_mutex_lock(&manager->lock);
-    if (manager->run.source || manager->run.count != AME_POOL_OPEN)
+    if (run->stream)
+        code = submit_to_stream(pool, task);
+    else if (!pool->running || pool->how != AME__POOL_MAP)
+        code = ame__fail(AME_E_STATE, "%s: no map is under way; ame_pool_map begins one", function);
+    else if (run->source || run->count != AME_POOL_OPEN)
         code = ame__fail(AME_E_STATE, "%s: this map has a source, or a number of tasks", function);
-    else if (!manager->run.stopping)
+    else if (!task)
+        code = ame__fail(AME_E_ARG, "%s: argument 'task' is NULL; that ends a map with AME_POOL_STREAM only", function);
+    else if (!run->stopping)
         code = submit(pool, task);
     if (!code && !ame__list_empty(&manager->hungry)) ame__feed_all(pool);
     pthread_mutex_unlock(&manager->lock);
@@ -132,6 +160,8 @@ int ame_pool_map(ame_pool *pool, const ame_pool_job *job)
     if (pool->serving && pool->rank) return ame__fail(AME_E_STATE, "%s: the pool is in ame_pool_serve", function);
     if (!job->function && !pool->serving)
         return ame__fail(AME_E_ARG, "%s: 'function' of argument 'job' is NULL", function);
+    if (job->count == AME_POOL_STREAM && job->source)
+        return ame__fail(AME_E_ARG, "%s: tasks come from a source or from a stream, not from both", function);
     if (job->function) {
         pool->function = job->function;
         pool->arg = job->arg;
@@ -245,6 +275,7 @@ static bool take_results(struct ame_pool *pool)
         ame__list_append(&manager->taken, one);
     }
     if (!ame__list_empty(&manager->hungry)) ame__feed_all(pool);
+    ame__tell_space(manager);
     return true;
 }
 
@@ -296,7 +327,7 @@ static bool wait_result(struct ame_pool *pool)
     while (!(more = take_results(pool)) && run->active) {
         fill(pool, UINT64_MAX);
         bool idle = run->queued == 0 && run->outstanding == 0 && run->stored == 0;
-        if (idle && run->count == AME_POOL_OPEN && !run->source) break; /* more may be submitted */
+        if (idle && run->count == AME_POOL_OPEN && !run->source && !run->stream) break; /* more may be submitted */
         if (!run->active || execute_some(pool)) continue;
         if (run->stored == 0 || run->ordered) ame__wait_news(manager);
     }

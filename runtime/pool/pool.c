@@ -139,7 +139,7 @@ static void leave_root(struct ame_pool *pool)
     if (run->how == AME__POOL_MAP) {
         run->closed = run->closed || !run->source;
         bool taken = run->stored == 0 && ame__list_empty(&manager->taken);
-        if (run->queued || run->outstanding || !taken || run->source || run->count != AME_POOL_OPEN)
+        if (run->queued || run->outstanding || !taken || run->source || run->stream || run->count != AME_POOL_OPEN)
             ame__run_stop(pool);
     }
     ame__feed_all(pool);

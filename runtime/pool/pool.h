@@ -120,6 +120,7 @@ struct ame__run {
     bool active;   /* begun, and not yet concluded */
     bool stopping; /* nothing more is handed out */
     bool closed;   /* no more tasks are submitted */
+    bool stream;   /* tasks come from ame_pool_submit until that says that there are no more */
     bool ordered;
     bool interrupted;
     bool root_left;
@@ -145,6 +146,8 @@ struct ame__manager {
     pthread_mutex_t lock;
     pthread_cond_t news; /* results, tasks for rank 0, the end of a run, a worker's BYE */
     pthread_cond_t tick;
+    pthread_cond_t space;    /* in the window, for those who list tasks from other threads */
+    int listing;             /* how many wait for that */
     bool waiting;            /* the program's thread, for `news` */
     struct ame__link *links; /* by rank */
     struct ame__run run;
@@ -285,6 +288,8 @@ void ame__outcome_show(const struct ame_pool *pool, const struct ame__outcome *o
 /* The program's thread waits for manager->news. */
 void ame__wait_news(struct ame__manager *manager);
 void ame__tell_news(struct ame__manager *manager);
+/* There may be room in the window. */
+void ame__tell_space(struct ame__manager *manager);
 
 /* ---- threads (service.c, ticker.c) --------------------------------------------------------------- */
 

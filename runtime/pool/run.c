@@ -24,6 +24,11 @@ void ame__tell_news(struct ame__manager *manager)
     if (manager->waiting) pthread_cond_signal(&manager->news);
 }
 
+void ame__tell_space(struct ame__manager *manager)
+{
+    if (manager->listing) pthread_cond_broadcast(&manager->space);
+}
+
 /* ---- results ------------------------------------------------------------------------------------- */
 
 struct ame__outcome *ame__outcome_create(uint64_t index, uint64_t inline_bytes)
@@ -116,6 +121,7 @@ void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome)
     } else {
         run->done++;
     }
+    ame__tell_space(manager);
     if (run->how == AME__POOL_LOOP) {
         ame__outcome_destroy(outcome);
         return;
@@ -157,7 +163,8 @@ void ame__run_begin(struct ame_pool *pool, enum ame__pool_how how, const ame_poo
     *manager->results[number % AME__POOL_RESULTS_KEPT].text = '\0';
     manager->run = (struct ame__run){.how = how,
                                      .active = true,
-                                     .count = job->count,
+                                     .count = job->count == AME_POOL_STREAM ? AME_POOL_OPEN : job->count,
+                                     .stream = job->count == AME_POOL_STREAM,
                                      .source = job->source,
                                      .source_arg = job->source_arg,
                                      .sink = job->sink,
@@ -178,8 +185,8 @@ void ame__run_begin(struct ame_pool *pool, enum ame__pool_how how, const ame_poo
         }
     }
     if (!pool->options.journal) return;
-    int code = ame__journal_open(pool->options.journal, pool->options.resume != 0, job->count, pool->options.job,
-                                 &manager->journal);
+    int code = ame__journal_open(pool->options.journal, pool->options.resume != 0, manager->run.count,
+                                 pool->options.job, &manager->journal);
     if (code) ame__run_fail(pool, code, ame_last_error());
     ame__queue_skip(pool);
 }
@@ -243,6 +250,7 @@ void ame__run_stop(struct ame_pool *pool)
     run->stopping = run->closed = true;
     ame__queue_drop(pool);
     ame__tell_news(pool->manager);
+    ame__tell_space(pool->manager);
 }
 
 void ame__run_fail(struct ame_pool *pool, int code, const char *text)
@@ -279,15 +287,17 @@ static void judge(struct ame_pool *pool)
     struct ame__manager *manager = pool->manager;
     struct ame__run *run = &manager->run;
     unsigned long long missing = not_done(run), of = missing + run->done + run->failed + run->resumed;
+    bool unlisted = run->stopping && run->count == AME_POOL_OPEN && (run->source || run->stream);
     const struct ame__list *first = ame__list_first(&manager->failures);
     if (run->code) return;
     if (missing && !somebody(pool) && run->lost) {
         run->code = AME_E_PEER_FAILED;
         snprintf(run->text, sizeof run->text, "%llu of %llu tasks are not done: no worker is left, %d died", missing,
                  of, run->lost);
-    } else if (missing) {
+    } else if (missing || unlisted) {
         run->code = AME_E_CANCELLED;
-        snprintf(run->text, sizeof run->text, "%llu of %llu tasks are not done: %s", missing, of,
+        snprintf(run->text, sizeof run->text, "%llu of %llu tasks%s are not done: %s", missing, of,
+                 unlisted ? ", and those that have not been listed yet," : "",
                  run->interrupted ? "a signal has ended the run"
                  : run->stopping  ? "it was cancelled"
                                   : "ranks have left the loop");
@@ -328,4 +338,5 @@ void ame__conclude(struct ame_pool *pool)
             ame__send_end(pool, link);
     }
     ame__tell_news(manager);
+    ame__tell_space(manager);
 }

@@ -161,6 +161,61 @@ def test_slow_input(ameexec):
     assert job.wait().code == 0
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_slow_input_ordered(ameexec, ranks):
+    read, write = os.pipe()
+    job = ameexec("-n", ranks, "-k", "--map", "echo got {}", stdin=read)
+    os.close(read)
+    for n in range(3):
+        os.write(write, f"{n}\n{n} again\n".encode())
+        assert (job.line(), job.line()) == (f"got {n}", f"got {n} again")
+    os.close(write)
+    assert job.wait().code == 0
+
+
+def open_to_write(fifo):
+    """The descriptor, when somebody reads, else None."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
+def test_all_ranks_work_while_input_waits(ameexec, tmp_path):
+    """Each line is the name of a FIFO; its command has begun when the FIFO is open for reading, and ends when it is closed."""
+    read, write = os.pipe()
+    job = ameexec("-n", 2, "--map", "cat {}", stdin=read)
+    os.close(read)
+    begun = []
+    for n in range(4):
+        fifo = tmp_path / f"fifo{n}"
+        os.mkfifo(fifo)
+        os.write(write, f"{fifo}\n".encode())
+        begun.append(until(lambda: open_to_write(fifo), what=f"the command of line {n}"))
+        if n == 0:
+            continue
+        end = begun.pop(n % 2)  # of the two that are under way now the younger or the elder one
+        os.write(end, f"end {n}\n".encode())
+        os.close(end)
+        assert job.line() == f"end {n}"  # while the other command and the input wait
+    for end in begun:
+        os.close(end)
+    os.close(write)
+    assert job.wait().code == 0
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_term_while_input_waits(ameexec, ranks):
+    read, write = os.pipe()
+    job = ameexec("-n", ranks, "--map", "echo got {}", stdin=read)
+    os.close(read)
+    os.write(write, b"x\n")
+    assert job.line() == "got x"
+    job.process.terminate()
+    assert job.wait().code == 75 and "not been listed yet" in job.err
+    os.close(write)
+
+
 def test_mistakes(ameexec):
     for args, text in ((("--map", "echo", "x"), "in quotes"), (("--joblog", "x", "true"), "belong to --map"),
                        (("--map", "echo", "--resume"), "needs --joblog"), (("--map", "e", "--retries", "0"), "1 to 1000"),

@@ -2,6 +2,8 @@
  * failures and repeats, several pools at once, maps after each other. */
 #include "../job/check.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <time.h>
 
 #include <ame_pool.h>
@@ -232,6 +234,63 @@ static void too_long(ame_pool *pool)
     free(list.memory);
 }
 
+/* ---- tasks from a thread that waits for them ------------------------------------------------------- */
+
+struct stream {
+    ame_pool *pool;
+    uint64_t slow, count, given;
+    sem_t results;
+    int code; /* what ame_pool_submit returned last */
+};
+
+/* The first tasks one by one, each when the result of the one before is there; then all that there are. */
+static void *produce(void *arg)
+{
+    struct stream *stream = arg;
+    for (; stream->given < stream->count; stream->given++) {
+        ame_pool_task task = {.prefers = AME_POOL_ANYONE};
+        if (stream->given && stream->given < stream->slow)
+            while (sem_wait(&stream->results)) continue;
+        stream->code = ame_pool_submit(stream->pool, &task);
+        if (stream->code) return NULL;
+    }
+    stream->code = ame_pool_submit(stream->pool, NULL);
+    return NULL;
+}
+
+/* `cancel`: after so many results; 0: never. */
+static void streams(ame_pool *pool, uint64_t count, uint64_t cancel)
+{
+    uint64_t plus = 2, number = 0, result;
+    ame_pool_job job = {.count = AME_POOL_STREAM, .function = square, .arg = &plus};
+    ame_pool_outcome outcome;
+    pthread_t thread;
+    struct stream stream = {.pool = pool, .slow = count < 20 ? count : 20, .count = count};
+    CHECK_OK(ame_pool_map(pool, &job));
+    if (check_rank) {
+        CHECK_EQUAL(ame_pool_finish(pool), cancel ? AME_E_CANCELLED : AME_OK);
+        return;
+    }
+    CHECK(sem_init(&stream.results, 0, 0) == 0);
+    CHECK(pthread_create(&thread, NULL, produce, &stream) == 0);
+    for (; ame_pool_result(pool, &outcome); number++) {
+        CHECK_EQUAL(outcome.length, sizeof result);
+        memcpy(&result, outcome.data, sizeof result);
+        CHECK_EQUAL(result, outcome.index * outcome.index + plus);
+        CHECK(sem_post(&stream.results) == 0);
+        if (number + 1 == cancel) CHECK_OK(ame_pool_cancel(pool));
+    }
+    if (cancel)
+        CHECK_CODE(ame_pool_finish(pool), AME_E_CANCELLED, "not been listed yet");
+    else
+        CHECK_OK(ame_pool_finish(pool));
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQUAL(stream.code, cancel ? AME_E_CANCELLED : AME_OK);
+    CHECK(cancel ? stream.given < count : number == count);
+    CHECK(sem_destroy(&stream.results) == 0);
+    CHECK_EQUAL(ame_pool_submit(pool, NULL), AME_E_CANCELLED);
+}
+
 static int bad_source(ame_pool_task *task, void *arg)
 {
     (void) arg;
@@ -253,6 +312,8 @@ static void bad_lists(ame_pool *pool)
     CHECK_CODE(ame_pool_map(pool, NULL), AME_E_ARG, "job");
     ame_pool_task task = {0};
     CHECK_CODE(ame_pool_submit(pool, &task), AME_E_STATE, "ame_pool_submit");
+    ame_pool_job both = {.count = AME_POOL_STREAM, .source = bad_source, .function = square};
+    CHECK_CODE(ame_pool_map(pool, &both), AME_E_ARG, "not from both");
 }
 
 /* ---- memory -------------------------------------------------------------------------------------- */
@@ -329,6 +390,9 @@ int main(void)
     squares(pool, 100000, false);
     bytes(pool, 50, AME_POOL_OPEN);
     bytes(pool, 33, 33);
+    for (uint64_t count = 0; count < 3; count++) streams(pool, count, 0);
+    streams(pool, 3000, 0);
+    streams(pool, 1000000, 30);
     serves(pool, true);
     priorities(pool);
     fails(pool, "0", 20);
@@ -340,14 +404,18 @@ int main(void)
     squares(pool, 20000, true);
     CHECK_OK(ame_pool_set(pool, "window", "3"));
     squares(pool, 500, true);
+    streams(pool, 500, 0);
     bytes(pool, 25, 25);
     CHECK_OK(ame_pool_set(pool, "ordered", "0"));
     squares(pool, 500, false);
+    streams(pool, 500, 0);
+    streams(pool, 500, 25);
     CHECK_OK(ame_pool_set(pool, "window", "65536"));
     CHECK_OK(ame_pool_set(pool, "window_bytes", "100000"));
     bytes(pool, 40, 40);
     CHECK_OK(ame_pool_set(pool, "root_works", "0"));
     squares(pool, 3000, false);
+    streams(pool, 3000, 0);
     bytes(pool, 20, 20);
     serves(pool, false);
     long_list(pool, 500000);
