@@ -177,8 +177,9 @@ AME_API int ame_pool_result(ame_pool *pool, ame_pool_outcome *outcome);
  * nothing; who submits without end and takes no results uses memory without end. ame_pool_result returns 0 when all that
  * were submitted have been delivered; more may be submitted then.
  * In a map with AME_POOL_STREAM, and no source, the tasks come from a thread that has to wait for them, for input say: it
- * calls ame_pool_submit while the program's thread is in ame_pool_result, and in the end with NULL. Then it waits for room
- * in the window; AME_E_CANCELLED when the map has ended meanwhile. It must have ended before the next run begins. */
+ * calls ame_pool_submit while the program's thread is in ame_pool_result, and in the end with NULL. The call waits for
+ * room in the window; it is AME_E_CANCELLED when the map has ended meanwhile. The thread must be through before the next
+ * run begins, or the pool is closed. */
 AME_API int ame_pool_submit(ame_pool *pool, const ame_pool_task *task);
 /* In place of ame_pool_map on all ranks, for a rank 0 that makes one map after the other: notes the function; ranks other
  * than 0 execute tasks of all maps to come, until rank 0 calls ame_pool_dismiss or ame_pool_close. On rank 0 it returns at

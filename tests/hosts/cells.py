@@ -735,3 +735,52 @@ def kill_rank(context):
               if host == "h3" and words.startswith(context.talk)][:1])
     context.end(running, code=None, limit=JOB_LIMIT)
     context.said(running, r"rank [45]\b.*h3|h3.*rank [45]\b")
+
+
+# ---- a list of commands ---------------------------------------------------------------------------
+
+def map_lines(context, lines):
+    """Starts --map over three hosts with the numbers from 1 to `lines`; each command prints its number and host."""
+    path = os.path.join(context.bed.shared, "lines")
+    with open(path, "w") as file:
+        file.writelines(f"{n}\n" for n in range(1, lines + 1))
+    log = os.path.join(context.bed.shared, "joblog")
+    return log, context.start([context.ameexec, "-hosts", host_list(RANKS, 3), "-a", path, "--joblog", log, "--map",
+                               "sleep 0.1; echo {} on $(hostname)"])
+
+
+def map_check(context, running, log, lines):
+    """Every line was done, and printed, once."""
+    done = [line.split(" on ") for line in running.stdout.splitlines()]
+    if sorted(int(n) for n, _ in done) != list(range(1, lines + 1)):
+        context.fault(f"not each line once: {done}")
+    with open(log) as file:
+        rows = [row.split("\t") for row in file.read().splitlines()[1:]]
+    if sorted((row[0], row[1]) for row in rows) != sorted(map(tuple, done)):
+        context.fault("the job log has other lines or hosts than what was printed")
+    return {host for _, host in done}
+
+
+@cell("map", "three", "ameexec --map over three hosts")
+def map_cell(context):
+    log, running = map_lines(context, 30)
+    context.end(running)
+    if map_check(context, running, log, 30) != {"h1", "h2", "h3"}:
+        context.fault("not all hosts have done something")
+
+
+@cell("map-cut", "three", "ameexec --map: h2 is cut off in mid-run, its lines are done elsewhere")
+def map_cut(context):
+    log, running = map_lines(context, 60)
+    context.wait_for(lambda: running.stdout.count("h2") >= 2 or running.process.poll() is not None, JOB_LIMIT, "lines on h2")
+    begin = time.monotonic()
+    context.bed.switch("ip", "link", "set", "v2", "down")
+    try:
+        context.end(running)  # its two lines wait until the loss is noticed
+        context.notes.append(f"ended {time.monotonic() - begin:.1f} s after the cut")
+        context.wait_for(lambda: not any("ame-map" in words for words in context.bed.left()), NOTICE_LIMIT,
+                         "the end of the ranks on h2")
+    finally:
+        context.bed.switch("ip", "link", "set", "v2", "up")
+    map_check(context, running, log, 60)
+    context.said(running, r"h2")
