@@ -279,6 +279,8 @@ void ame__run_end(struct ame_pool *pool);
 void ame__conclude(struct ame_pool *pool);
 /* A result: kept as failure, written to the journal, stored for the program. */
 void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome);
+/* Whether the program's thread would find a result. */
+bool ame__run_delivers(const struct ame_pool *pool);
 /* Gives a result to the program's sink, and frees it. */
 void ame__sink(struct ame_pool *pool, struct ame__outcome *outcome);
 struct ame__outcome *ame__outcome_create(uint64_t index, uint64_t inline_bytes);

@@ -148,7 +148,14 @@ void ame__run_outcome(struct ame_pool *pool, struct ame__outcome *outcome)
         manager->slots[outcome->index % (uint64_t) pool->options.window] = outcome;
     else
         ame__list_append(&manager->ready, &outcome->link);
-    ame__tell_news(manager);
+}
+
+bool ame__run_delivers(const struct ame_pool *pool)
+{
+    const struct ame__manager *manager = pool->manager;
+    const struct ame__run *run = &manager->run;
+    if (!run->stored || run->sink) return false;
+    return !run->ordered || manager->slots[run->deliver % (uint64_t) pool->options.window];
 }
 
 /* ---- begin and end ------------------------------------------------------------------------------- */

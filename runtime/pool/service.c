@@ -203,9 +203,11 @@ static bool post(struct ame_pool *pool, struct ame__link *link)
     return code == AME_OK;
 }
 
+/* The program's thread, if it waits for results, is woken last: its worker has the next task then, and the lock is free. */
 static void handle(struct ame_pool *pool, struct ame__link *link, const ame_status *status)
 {
-    pthread_mutex_lock(&pool->manager->lock);
+    struct ame__manager *manager = pool->manager;
+    pthread_mutex_lock(&manager->lock);
     if (status->error)
         lose(pool, link, ame_strerror(status->error));
     else if (link->incoming)
@@ -213,7 +215,9 @@ static void handle(struct ame_pool *pool, struct ame__link *link, const ame_stat
     else
         (void) take_frame(pool, link, status->length);
     ame__run_flush(pool);
-    pthread_mutex_unlock(&pool->manager->lock);
+    bool tell = manager->waiting && ame__run_delivers(pool);
+    pthread_mutex_unlock(&manager->lock);
+    if (tell) pthread_cond_signal(&manager->news);
 }
 
 static void *service_main(void *arg)
