@@ -153,12 +153,13 @@ static uint64_t batch_size(const struct ame_pool *pool, const struct ame__link *
     return size ? size : 1;
 }
 
-/* Batches that `link` may have at a time. */
+/* Batches that `link` may have at a time. What is fetched ahead cannot go to another worker any more: so not of the last
+ * tasks, which even out when the workers end, and not of those that take long. */
 static int batches_allowed(const struct ame_pool *pool, const struct ame__link *link)
 {
     if (pool->options.prefetch >= 0) return 1 + (int) pool->options.prefetch;
     bool brief = link->task_ns > 0 && link->task_ns < AME__POOL_PREFETCH_NS;
-    return brief && ame__queue_left(pool) >= (uint64_t) live_workers(pool) ? 2 : 1;
+    return brief && ame__queue_left(pool) >= 4 * (uint64_t) live_workers(pool) ? 2 : 1;
 }
 
 static bool may_take(const struct ame_pool *pool, const struct ame__link *link)

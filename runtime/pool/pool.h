@@ -22,7 +22,7 @@
  *
  * A worker executes its pieces in order and reports in order, so a result belongs to the head of link->granted. What a
  * frame grants is a batch: about AME__POOL_BATCH_NS of work, as measured, growing by a factor of two at most, and less
- * when tasks run short. While tasks are short a second batch is on its way before the first is done.
+ * when tasks run short. While tasks are short and many are left a second batch is on its way before the first is done.
  *
  * Death. All tasks of the batch at the head may have killed the worker; they are repeated one at a time (solo), so that
  * the second death tells which it was. Later batches had not begun.
@@ -47,11 +47,11 @@
 #include "pool/options.h"
 
 enum {
-    AME__POOL_BATCH_NS = 1000000,    /* of work in one message, and between two reports */
-    AME__POOL_PREFETCH_NS = 5000000, /* longer tasks are not fetched ahead: waiting costs them nothing */
-    AME__POOL_BATCH_MAX = 1 << 20,   /* indices in one message */
-    AME__POOL_FAILURES_MAX = 1000,   /* kept for ame_pool_failure */
-    AME__POOL_FILL_MAX = 256,        /* tasks taken from a source while results wait */
+    AME__POOL_BATCH_NS = 1000000,     /* of work in one message, and between two reports */
+    AME__POOL_PREFETCH_NS = 50000000, /* longer tasks are not fetched ahead: waiting costs them nothing */
+    AME__POOL_BATCH_MAX = 1 << 20,    /* indices in one message */
+    AME__POOL_FAILURES_MAX = 1000,    /* kept for ame_pool_failure */
+    AME__POOL_FILL_MAX = 256,         /* tasks taken from a source while results wait */
     AME__POOL_TICK_MS = 100,
     AME__POOL_RESULTS_KEPT = 16 /* of runs, for ranks that come late */
 };
