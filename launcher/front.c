@@ -7,17 +7,8 @@
  * written--> done
  *        \_____________________ GONE from every host ________________________________________/
  *
- * The verdict is the exit code and the one line that explains it. It is set once, by what happened first; whatever
- * follows from ending the others cannot change it. It is printed when nothing of the job is left and all output has
- * been written, so it is the last thing that the user sees.
- *
- * Who was first? The kernel closes the connections of a dying rank before its parent can see it dead, so a rank that
- * got an error from that may well exit first. libame says whom it blames before it gives such an error to the program;
- * the verdict on a rank that blames another is held back for a moment (BLAME_MS) until the other one's end is known.
- *
- * With --on-failure continue, or while the program says that it gets along without ranks that fail
- * (ame_tolerate_failures), there is no verdict on such a rank: it is reported at once and the others go on. That holds for
- * ranks other than 0, when all are connected; before that no rank could do without it.
+ * What the ends of ranks and hosts mean for the job is decided in verdict.c. The verdict is printed when nothing of the job
+ * is left and all output has been written, so it is the last thing that the user sees.
  *
  * A host daemon that dies without GONE has been killed. Its ranks die with it (PR_SET_PDEATHSIG); what they had started
  * is inherited by the front, which is a subreaper too, and killed here in the same way (ORPHANS). The front itself
@@ -58,27 +49,14 @@
 #include "remote.h"
 #include "report.h"
 #include "status.h"
+#include "verdict.h"
 
-#define CODE_TIMEOUT        124
-#define CODE_READER_GONE    (128 + SIGPIPE)
-#define CODE_NOT_DONE       75 /* EX_TEMPFAIL: what remains can be done by another run */
-#define BLAME_MS            500
 #define CONNECTION_END_MS   500
 #define PATIENCE_MS         7000 /* more than the daemon's own for what cannot be killed */
 #define ORPHANS_AGAIN_MS    20
 #define ORPHANS_PATIENCE_NS (5 * 1000000000ll)
 
 enum phase { RUNNING, ENDING, DRAINING, DONE };
-
-struct rank {
-    pid_t pid; /* 0: not started */
-    bool ended;
-    int status;
-    int blames;          /* the rank whose failure it has met, or -1 */
-    bool lost;           /* ended with its host */
-    uint64_t stopped_ms; /* it has been killed because it had been stopped for so long */
-    int64_t started_ns, ended_ns;
-};
 
 enum host_state { CONNECTING, READY, WORKING, GONE };
 
@@ -101,29 +79,21 @@ struct front {
     const struct ame__inherited *inherited;
     struct host *hosts;
     int host_count;
-    struct rank *ranks;
+    struct ame__verdict verdict;
     struct ame__pmi_server pmi;
     struct ame__output *output;
     struct ame__status *status;
     struct ame__input input;
     uv_signal_t signals[SIGNALS];
     int signal_count;
-    uv_timer_t limit, orphans, blame, beat;
+    uv_timer_t limit, orphans, beat;
     int64_t started_ns, looked_ns, beat_ns;
-    int suspect; /* its verdict is held back, or -1 */
-    int suspect_code;
-    char *suspect_message;
-    int survived; /* the first rank whose failure the others survive, if that counts; else -1 */
-    int survived_code;
     uv_prepare_t prepare;
-    bool have_verdict, signalled; /* signalled: the verdict came from outside */
-    int code;
-    char *message; /* NULL: nothing to say */
     char *stuck;
     int64_t orphans_since;
 };
 
-/* ---- verdict and end ----------------------------------------------------------------------------- */
+/* ---- the end of the job ----------------------------------------------------------------------------- */
 
 #define for_each_host(front, item)                                                                                     \
     for (struct host *item = (front)->hosts; item < (front)->hosts + (front)->host_count; item++)
@@ -183,7 +153,7 @@ static void on_patience_over(uv_timer_t *timer)
     struct front *front = timer->data;
     bool blocked = ame__output_queued(front->output) != 0;
     if (front->phase >= DRAINING) return;
-    if (blocked && front->signalled) {
+    if (blocked && front->verdict.signalled) {
         ame__output_discard(front->output);
         give_credit(front);
     } else if (!blocked) {
@@ -198,94 +168,27 @@ static void on_patience_over(uv_timer_t *timer)
     uv_timer_start(timer, on_patience_over, PATIENCE_MS, 0);
 }
 
-/* The first call decides; see the head of the file. */
-static void conclude(struct front *front, int code, int signal, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static void conclude(struct front *front, int code, int signal, const char *format, ...)
+static void on_decided(void *owner, int signal)
 {
-    if (front->have_verdict) return;
-    front->have_verdict = true;
-    front->code = code;
-    if (format) {
-        va_list args;
-        va_start(args, format);
-        if (vasprintf(&front->message, format, args) < 0) front->message = NULL;
-        va_end(args);
-    }
-    ame__log(launcher, DEBUG, "verdict %d: %s", code, front->message ? front->message : "");
+    struct front *front = owner;
+    double grace = front->plan->options->grace;
     if (front->phase != RUNNING) return;
     front->phase = ENDING;
-    end_hosts(front, signal, front->plan->options->grace);
-    uv_timer_start(&front->limit, on_patience_over, (uint64_t) (front->plan->options->grace * 1000) + PATIENCE_MS, 0);
+    end_hosts(front, signal, grace);
+    uv_timer_start(&front->limit, on_patience_over, (uint64_t) (grace * 1000) + PATIENCE_MS, 0);
 }
 
-static void on_blame_over(uv_timer_t *timer)
+static void on_told(void *owner, const char *message)
 {
-    struct front *front = timer->data;
-    if (front->suspect >= 0) conclude(front, front->suspect_code, SIGTERM, "%s", front->suspect_message);
+    struct front *front = owner;
+    if (front->plan->options->quiet) return;
+    fprintf(stderr, "%sameexec: %s\n", ame__output_mid_line(front->output) ? "\n" : "", message);
 }
 
-/* May the others go on without this rank? A program that has not joined the job needs no other rank. */
-static bool expendable(const struct front *front, int rank)
+static const struct ame__seen *last_seen(void *owner, int rank)
 {
-    const struct ame__pmi_server *pmi = &front->pmi;
-    if (front->plan->options->on_failure != AME__ON_FAILURE_CONTINUE && !pmi->tolerates) return false;
-    return !pmi->joined || (pmi->connected && rank != 0);
-}
-
-static void check_barrier(struct front *front);
-
-/* A failure after which the others go on. It is told at once; it counts for the exit code of the job unless the program
- * gets along with it. The rank that is blamed by the first one was before it. */
-static void survive(struct front *front, int rank, int code, const char *message)
-{
-    int first = front->survived;
-    if (!front->pmi.tolerates && (first < 0 || front->ranks[first].blames == rank)) {
-        front->survived = rank;
-        front->survived_code = code;
-    }
-    if (!front->plan->options->quiet)
-        fprintf(stderr, "%sameexec: %s\n", ame__output_mid_line(front->output) ? "\n" : "", message);
-    check_barrier(front);
-}
-
-/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet, or the others go on. They do
- * not when it `ends` the job itself. */
-static void judge(struct front *front, int rank, int code, bool ends, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-static void judge(struct front *front, int rank, int code, bool ends, const char *format, ...)
-{
-    int blames = front->ranks[rank].blames;
-    char *message = NULL;
-    va_list args;
-    va_start(args, format);
-    if (vasprintf(&message, format, args) < 0) message = NULL;
-    va_end(args);
-    if (front->suspect == rank) { /* it has been judged, and only its end was to come */
-    } else if (!ends && expendable(front, rank)) {
-        survive(front, rank, code, message ? message : "out of memory");
-    } else if (blames < 0 || blames == rank || front->ranks[blames].ended) {
-        conclude(front, code, SIGTERM, "%s", message ? message : "out of memory");
-    } else if (front->suspect < 0) {
-        front->suspect = rank;
-        front->suspect_code = code;
-        front->suspect_message = message;
-        uv_timer_start(&front->blame, on_blame_over, BLAME_MS, 0);
-        return;
-    }
-    free(message);
-}
-
-static char *rank_name(struct front *front, int rank)
-{
-    return ame__xprintf("rank %d (host %s, pid %d)", rank, ame__plan_host(front->plan, rank),
-                        (int) front->ranks[rank].pid);
-}
-
-static const char *others(const struct front *front, int rank)
-{
-    if (front->plan->size == 1) return "";
-    return expendable(front, rank) ? "; the other ranks go on" : "; the other ranks were ended";
+    struct front *front = owner;
+    return ame__status_last(front->status, rank);
 }
 
 static void check_drained(struct front *front)
@@ -300,75 +203,17 @@ static void drain(struct front *front)
 {
     if (front->phase >= DRAINING) return;
     front->phase = DRAINING;
-    if (front->suspect >= 0)
-        on_blame_over(&front->blame); /* the one that it blames has not failed, and all have ended */
+    ame__verdict_settle(&front->verdict);
     ame__output_end_lines(front->output);
     check_drained(front);
 }
 
 /* ---- ranks --------------------------------------------------------------------------------------- */
 
-/* A barrier that can never be complete, because a rank has ended, is a failure of that rank. */
-static void check_barrier(struct front *front)
-{
-    int waiter = ame__pmi_server_waiter(&front->pmi);
-    if (waiter < 0 || front->have_verdict) return;
-    for (int rank = 0; rank < front->plan->size; rank++) {
-        if (!front->ranks[rank].ended) continue;
-        char *name = rank_name(front, rank);
-        bool joined = ame__pmi_server_state(&front->pmi, rank) != AME__PMI_SILENT;
-        conclude(front, 1, SIGTERM, "%s %s %s; rank %d waits for it; the other ranks were ended", name,
-                 front->ranks[rank].status ? "ended" : "exited with 0",
-                 joined ? "and left the job" : "before it had joined the job", waiter);
-        free(name);
-        return;
-    }
-}
-
-static void judge_exit(struct front *front, int rank, int status)
-{
-    char *name = rank_name(front, rank), where[160] = "";
-    const struct ame__seen *seen = ame__status_last(front->status, rank);
-    enum ame__pmi_state state = ame__pmi_server_state(&front->pmi, rank);
-    if (seen && WIFSIGNALED(status)) ame__seen_where(seen, where, sizeof where);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && front->plan->ranks[rank].direct_output)
-        conclude(front, CODE_READER_GONE, SIGTERM, NULL); /* the reader of ameexec's output has gone */
-    else if (front->ranks[rank].stopped_ms)
-        judge(front, rank, 128 + SIGKILL, false, "%s had been stopped for %.1f s%s%s and was killed (AME_HEARTBEAT)%s",
-              name, (double) front->ranks[rank].stopped_ms / 1e3, *where ? " " : "", where, others(front, rank));
-    else if (WIFSIGNALED(status))
-        judge(front, rank, 128 + WTERMSIG(status), false, "%s was killed by signal %d (%s%s)%s%s%s", name,
-              WTERMSIG(status), strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
-              *where ? " " : "", where, others(front, rank));
-    else if (WEXITSTATUS(status) && rank == 0 && front->plan->options->mapping.command)
-        conclude(front, WEXITSTATUS(status), SIGTERM, NULL); /* ame-map has said why */
-    else if (WEXITSTATUS(status))
-        judge(front, rank, WEXITSTATUS(status), false, "%s exited with code %d%s", name, WEXITSTATUS(status),
-              others(front, rank));
-    else if (state == AME__PMI_JOINED || state == AME__PMI_WAITING)
-        judge(front, rank, 1, false, "%s exited with 0 before it had finalized%s", name, others(front, rank));
-    else if (state == AME__PMI_BROKEN)
-        judge(front, rank, 1, false, "%s broke the PMI protocol%s", name, others(front, rank));
-    else if (front->suspect >= 0 && front->ranks[front->suspect].blames == rank)
-        on_blame_over(&front->blame); /* this one has ended as it should */
-    else
-        check_barrier(front);
-    free(name);
-}
-
 static void on_exited(struct front *front, int rank, int status)
 {
-    struct rank *one = &front->ranks[rank];
-    if (one->ended) return;
-    one->ended = true;
-    one->status = status;
-    one->ended_ns = ame__now_ns();
-    ame__log(launcher, DEBUG, "rank %d (pid %d) ended, status %#x", rank, (int) one->pid, (unsigned) status);
     ame__input_rank_closed(&front->input, rank);
-    if (front->phase == RUNNING)
-        judge_exit(front, rank, status);
-    else if (front->signalled && rank == 0 && WIFEXITED(status) && WEXITSTATUS(status) == CODE_NOT_DONE)
-        front->code = CODE_NOT_DONE; /* it has ended in order after the signal, and says so */
+    ame__verdict_exited(&front->verdict, rank, status);
 }
 
 static void send_window_size(struct front *front)
@@ -382,8 +227,7 @@ static void send_window_size(struct front *front)
 
 static void on_started(struct front *front, int rank, pid_t pid)
 {
-    front->ranks[rank].pid = pid;
-    front->ranks[rank].started_ns = ame__now_ns();
+    ame__verdict_started(&front->verdict, rank, pid);
     ame__output_started(front->output, rank, pid);
     if (front->plan->options->verbose)
         fprintf(stderr, "ameexec: rank %d is process %d on %s\n", rank, (int) pid, ame__plan_host(front->plan, rank));
@@ -394,14 +238,15 @@ static void on_started(struct front *front, int rank, pid_t pid)
 static void on_start_failed(struct front *front, int rank, const struct ame__frame *frame)
 {
     bool several = front->host_count > 1 || !front->hosts[0].here;
-    conclude(front, (int) ame__u64_get(frame->payload), SIGTERM, "rank %d cannot be started%s%s: %.*s", rank,
-             several ? " on host " : "", several ? ame__plan_host(front->plan, rank) : "", (int) frame->length - 8,
-             frame->payload + 8);
+    ame__verdict_conclude(&front->verdict, (int) ame__u64_get(frame->payload), SIGTERM,
+                          "rank %d cannot be started%s%s: %.*s", rank, several ? " on host " : "",
+                          several ? ame__plan_host(front->plan, rank) : "", (int) frame->length - 8,
+                          frame->payload + 8);
 }
 
 static void on_pmi_line(struct front *front, int rank, const struct ame__frame *frame)
 {
-    char reply[AME__PMI_REPLY_MAX], *name;
+    char reply[AME__PMI_REPLY_MAX];
     size_t length = 0;
     struct ame__channel *channel = &host_of(front, rank)->channel;
     const char *value =
@@ -415,15 +260,11 @@ static void on_pmi_line(struct front *front, int rank, const struct ame__frame *
         for_each_host(front, host)
             ame__channel_send(&host->channel, AME__FRAME_PMI_REPLY, 0, AME__FRAME_ALL, reply, length);
         break;
-    case AME__PMI_NO_REPLY: check_barrier(front); break;
-    case AME__PMI_ABORT:
-        name = rank_name(front, rank);
-        judge(front, rank, front->pmi.abort_code, true, "%s aborted the job with code %d", name, front->pmi.abort_code);
-        free(name);
-        break;
+    case AME__PMI_NO_REPLY: ame__verdict_check_barrier(&front->verdict); break;
+    case AME__PMI_ABORT: ame__verdict_aborted(&front->verdict, rank, front->pmi.abort_code); break;
     case AME__PMI_NOTED: ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0); break;
     case AME__PMI_BLAME:
-        if (front->ranks[rank].blames < 0) front->ranks[rank].blames = front->pmi.blamed;
+        ame__verdict_blames(&front->verdict, rank, front->pmi.blamed);
         ame__channel_send(channel, AME__FRAME_PMI_REPLY, 0, (uint32_t) rank, NULL, 0);
         break;
     case AME__PMI_DROP:
@@ -445,8 +286,8 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
     switch (frame->kind) {
     case AME__FRAME_ALIVE: return;
     case AME__FRAME_REFUSED:
-        conclude(front, (int) ame__u64_get(frame->payload), SIGTERM, "host %s: %.*s", host_name(host),
-                 (int) frame->length - 8, frame->payload + 8);
+        ame__verdict_conclude(&front->verdict, (int) ame__u64_get(frame->payload), SIGTERM, "host %s: %.*s",
+                              host_name(host), (int) frame->length - 8, frame->payload + 8);
         return;
     case AME__FRAME_STUCK:
         free(front->stuck);
@@ -470,7 +311,7 @@ static void on_frame(struct ame__channel *channel, const struct ame__frame *fram
     case AME__FRAME_INPUT_CLOSED: ame__input_rank_closed(&front->input, rank); break;
     case AME__FRAME_EXITED: on_exited(front, rank, (int) ame__u64_get(frame->payload)); break;
     case AME__FRAME_REPORT: ame__status_seen(front->status, rank, frame->payload); break;
-    case AME__FRAME_STOPPED: front->ranks[rank].stopped_ms = ame__u64_get(frame->payload); break;
+    case AME__FRAME_STOPPED: ame__verdict_stopped(&front->verdict, rank, ame__u64_get(frame->payload)); break;
     case AME__FRAME_BINDING:
         fprintf(stderr, "ameexec: rank %d on %s: %.*s\n", rank, host_name(host), (int) frame->length, frame->payload);
         break;
@@ -511,48 +352,15 @@ static void on_orphans(uv_timer_t *timer)
     host_gone(here);
 }
 
-/* "rank 4, 5 and 120 more" */
-static char *ranks_of(const struct host *host)
-{
-    const struct ame__plan *plan = host->front->plan;
-    int count = plan->hosts.items[host->index].slots, listed = 0;
-    char text[200];
-    size_t used = 0;
-    for (int rank = 0; rank < plan->size && listed < 8; rank++)
-        if (plan->ranks[rank].host == host->index)
-            used += (size_t) snprintf(text + used, sizeof text - used, "%s%d", listed++ ? ", " : "", rank);
-    if (listed < count) return ame__xprintf("ranks %s and %d more", text, count - listed);
-    return ame__xprintf("rank%s %s", count > 1 ? "s" : "", text);
-}
-
 /* The host cannot do its part any more; `how` says why. */
 static void lose_host(struct host *host, const char *how)
 {
     struct front *front = host->front;
-    bool all = front->host_count == 1;
-    char *ranks = ranks_of(host);
-    bool goes_on = !all && front->phase == RUNNING;
-    int first = -1;
-    for (int rank = front->plan->size - 1; rank >= 0; rank--) {
-        if (host_of(front, rank) != host || front->ranks[rank].ended) continue;
-        goes_on = goes_on && expendable(front, rank);
-        front->ranks[rank].ended = front->ranks[rank].lost = true;
-        front->ranks[rank].ended_ns = ame__now_ns();
-        ame__input_rank_closed(&front->input, rank);
-        first = rank;
-    }
+    for (int rank = 0; rank < front->plan->size; rank++)
+        if (host_of(front, rank) == host) ame__input_rank_closed(&front->input, rank);
     ame__channel_close(&host->channel);
     if (host->remote.pid > 0) kill(host->remote.pid, SIGKILL);
-    char *message = ame__xprintf("host %s (%s) was lost: %s%s", host_name(host), ranks, how,
-                                 all       ? ""
-                                 : goes_on ? "; the other ranks go on"
-                                           : "; the other ranks were ended");
-    if (goes_on && first >= 0)
-        survive(front, first, 1, message);
-    else
-        conclude(front, 1, SIGTERM, "%s", message);
-    free(message);
-    free(ranks);
+    ame__verdict_lost(&front->verdict, host->index, how);
     host_gone(host);
 }
 
@@ -562,9 +370,9 @@ static void on_closed(struct ame__channel *channel)
     struct front *front = host->front;
     if (host->state == GONE) return;
     if (host->here) {
-        conclude(front, 1, SIGKILL,
-                 "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended", host_name(host),
-                 (int) host->pid);
+        ame__verdict_conclude(&front->verdict, 1, SIGKILL,
+                              "the helper process of ameexec on host %s (pid %d) was killed; all ranks were ended",
+                              host_name(host), (int) host->pid);
         front->orphans_since = ame__now_ns();
         on_orphans(&front->orphans);
         return;
@@ -573,7 +381,7 @@ static void on_closed(struct ame__channel *channel)
     if (host->state == CONNECTING) {
         char *why = ame__remote_failure(&host->remote);
         host->state = GONE;
-        conclude(front, 1, SIGTERM, "%s", why);
+        ame__verdict_conclude(&front->verdict, 1, SIGTERM, "%s", why);
         free(why);
         host_gone(host);
         return;
@@ -636,7 +444,7 @@ static long on_hello(struct ame__channel *channel, const char *data, size_t leng
         char *why = ame__xstrdup(ame__error_text());
         host->state = GONE;
         if (host->remote.pid > 0) kill(host->remote.pid, SIGTERM);
-        conclude(host->front, 1, SIGTERM, "%s", why);
+        ame__verdict_conclude(&host->front->verdict, 1, SIGTERM, "%s", why);
         free(why);
         host_gone(host);
     }
@@ -689,7 +497,7 @@ static void open_hosts(struct front *front)
     {
         int fd = host->channel.fd;
         if (!host->here) {
-            fd = front->have_verdict
+            fd = front->verdict.decided
                      ? -1
                      : ame__remote_start(&host->remote, &front->loop, front->plan, host->index, front->inherited);
             host->channel.on_hello = on_hello;
@@ -697,7 +505,7 @@ static void open_hosts(struct front *front)
         if (fd >= 0)
             ame__channel_open(&host->channel, &front->loop, fd, fd);
         else
-            conclude(front, 1, SIGTERM, "%s", ame__error_text());
+            ame__verdict_conclude(&front->verdict, 1, SIGTERM, "%s", ame__error_text());
         if (fd < 0) host_gone(host);
     }
     check_ready(front);
@@ -723,8 +531,9 @@ static void on_beat(uv_timer_t *timer)
         int64_t silence = now - host->channel.heard_ns;
         if (host->state == CONNECTING && (double) silence > limit * 1e9) {
             host->state = GONE;
-            conclude(front, 1, SIGTERM, "host %s: %s has not started ameexec there within %g s (AME_CONNECT_TIMEOUT)",
-                     host_name(host), host->remote.tool, limit);
+            ame__verdict_conclude(&front->verdict, 1, SIGTERM,
+                                  "host %s: %s has not started ameexec there within %g s (AME_CONNECT_TIMEOUT)",
+                                  host_name(host), host->remote.tool, limit);
             kill(host->remote.pid, SIGKILL);
             host_gone(host);
         } else if (host->state != CONNECTING && silence > (int64_t) AME__SILENCE_MS * 1000000) {
@@ -755,19 +564,21 @@ static void on_output_progress(void *owner)
 
 static void on_output_failure(void *owner, const char *text)
 {
-    conclude(owner, 1, SIGTERM, "%s", text);
+    struct front *front = owner;
+    ame__verdict_conclude(&front->verdict, 1, SIGTERM, "%s", text);
 }
 
 static void on_reader_gone(void *owner)
 {
-    conclude(owner, CODE_READER_GONE, SIGTERM, NULL);
+    struct front *front = owner;
+    ame__verdict_conclude(&front->verdict, AME__CODE_READER_GONE, SIGTERM, NULL);
 }
 
 static void on_limit(uv_timer_t *timer)
 {
     struct front *front = timer->data;
-    conclude(front, CODE_TIMEOUT, SIGTERM, "the time limit of %g s has passed; all ranks were ended",
-             front->plan->options->timeout);
+    ame__verdict_conclude(&front->verdict, AME__CODE_TIMEOUT, SIGTERM,
+                          "the time limit of %g s has passed; all ranks were ended", front->plan->options->timeout);
 }
 
 static void send_input(void *owner, int rank, enum ame__frame_kind kind, const char *data, size_t length)
@@ -793,8 +604,7 @@ static void on_signal(uv_signal_t *handle, int number)
         if (front->phase == ENDING && number == SIGINT) end_hosts(front, SIGKILL, 0);
         if (front->phase >= DRAINING || (front->phase == ENDING && number == SIGINT))
             ame__output_discard(front->output); /* if nobody reads it, the user does not want to wait for it */
-        front->signalled = true;
-        conclude(front, 128 + number, number, "ended by signal %d (%s)", number, strsignal(number));
+        ame__verdict_signal(&front->verdict, number);
         break;
     case SIGTSTP:
         forward(front, SIGSTOP); /* ranks have no terminal: SIGTSTP would not stop all of them */
@@ -844,7 +654,7 @@ static int ask_hosts(void *owner)
 static void fill_row(void *owner, int rank, const struct ame__seen *seen, struct ame__row *row)
 {
     struct front *front = owner;
-    const struct rank *one = &front->ranks[rank];
+    const struct ame__fate *one = &front->verdict.fates[rank];
     row->host = ame__plan_host(front->plan, rank);
     row->pid = one->pid;
     row->standing = AME__STANDING_ALIVE;
@@ -891,14 +701,14 @@ static bool open_front(struct front *front)
     if (!ame__output_open_files(front->output)) return false;
     uv_timer_init(&front->loop, &front->limit);
     uv_timer_init(&front->loop, &front->orphans);
-    uv_timer_init(&front->loop, &front->blame);
     uv_timer_init(&front->loop, &front->beat);
     uv_prepare_init(&front->loop, &front->prepare);
-    front->limit.data = front->orphans.data = front->blame.data = front->beat.data = front->prepare.data = front;
+    front->limit.data = front->orphans.data = front->beat.data = front->prepare.data = front;
     uv_prepare_start(&front->prepare, on_prepare);
     if (front->plan->options->timeout > 0)
         uv_timer_start(&front->limit, on_limit, (uint64_t) (front->plan->options->timeout * 1000), 0);
     open_status(front);
+    ame__verdict_open(&front->verdict, &front->loop);
     watch_signals(front);
     front->input.send = send_input;
     front->input.owner = front;
@@ -912,10 +722,8 @@ static bool open_front(struct front *front)
 static void free_front(struct front *front)
 {
     ame__pmi_server_finish(&front->pmi);
-    free(front->ranks);
+    ame__verdict_free(&front->verdict);
     free(front->hosts);
-    free(front->message);
-    free(front->suspect_message);
     free(front->stuck);
     free(front);
 }
@@ -934,7 +742,7 @@ static void close_front(struct front *front)
     ame__status_close(front->status);
     uv_close((uv_handle_t *) &front->limit, NULL);
     uv_close((uv_handle_t *) &front->orphans, NULL);
-    uv_close((uv_handle_t *) &front->blame, NULL);
+    ame__verdict_close(&front->verdict);
     uv_close((uv_handle_t *) &front->beat, NULL);
     uv_close((uv_handle_t *) &front->prepare, NULL);
     for (int i = 0; i < front->signal_count; i++) uv_close((uv_handle_t *) &front->signals[i], NULL);
@@ -947,32 +755,14 @@ static void close_front(struct front *front)
 
 /* ---- what the user reads at the end -------------------------------------------------------------- */
 
-static void print_exits(const struct front *front)
-{
-    fprintf(stderr, "%6s %10s %10s  %s\n", "rank", "pid", "seconds", "end");
-    for (int rank = 0; rank < front->plan->size; rank++) {
-        const struct rank *one = &front->ranks[rank];
-        double seconds = (double) (one->ended_ns - one->started_ns) / 1e9;
-        if (!one->pid)
-            fprintf(stderr, "%6d %10s %10s  not started\n", rank, "-", "-");
-        else if (!one->ended || one->lost)
-            fprintf(stderr, "%6d %10d %10s  unknown\n", rank, (int) one->pid, "-");
-        else if (WIFSIGNALED(one->status))
-            fprintf(stderr, "%6d %10d %10.3f  signal %d (%s)\n", rank, (int) one->pid, seconds, WTERMSIG(one->status),
-                    strsignal(WTERMSIG(one->status)));
-        else
-            fprintf(stderr, "%6d %10d %10.3f  code %d\n", rank, (int) one->pid, seconds, WEXITSTATUS(one->status));
-    }
-}
-
 static void print_verdict(const struct front *front)
 {
     const struct ame__options *options = front->plan->options;
-    if ((front->message || front->stuck || options->print_exits) && ame__output_mid_line(front->output))
+    if ((front->verdict.message || front->stuck || options->print_exits) && ame__output_mid_line(front->output))
         fputc('\n', stderr);
-    if (options->print_exits) print_exits(front);
+    if (options->print_exits) ame__verdict_print(&front->verdict);
     if (front->stuck) fprintf(stderr, "ameexec: these processes cannot be killed and were left: %s\n", front->stuck);
-    if (front->message && !options->quiet) fprintf(stderr, "ameexec: %s\n", front->message);
+    if (front->verdict.message && !options->quiet) fprintf(stderr, "ameexec: %s\n", front->verdict.message);
 }
 
 static int program_of(const void *owner, int rank)
@@ -1018,9 +808,8 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     struct front *front = ame__xalloc(sizeof *front);
     front->plan = plan;
     front->inherited = inherited;
-    front->ranks = ame__xalloc((size_t) plan->size * sizeof *front->ranks);
-    front->suspect = front->survived = -1;
-    for (int rank = 0; rank < plan->size; rank++) front->ranks[rank].blames = -1;
+    struct ame__verdict_events events = {on_decided, on_told, last_seen, front};
+    ame__verdict_init(&front->verdict, plan, &front->pmi, &events);
     init_pmi(front);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     front->started_ns = front->looked_ns = front->beat_ns = ame__now_ns();
@@ -1037,7 +826,8 @@ int ame__front_run(const struct ame__plan *plan, const struct ame__inherited *in
     uv_run(&front->loop, UV_RUN_DEFAULT);
     ame__input_restore(&front->input);
     print_verdict(front);
-    int code = front->have_verdict ? front->code : front->survived >= 0 ? front->survived_code : front->stuck ? 1 : 0;
+    int code = ame__verdict_code(&front->verdict);
+    if (!code && !front->verdict.decided && front->stuck) code = 1;
     for_each_host(front, host) if (host->pid > 0) waitpid(host->pid, NULL, 0);
     close_front(front);
     return code;
