@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/vars.h"
@@ -101,6 +102,21 @@ static void apply(char ***env, size_t *room, const struct ame__settings *setting
     }
 }
 
+static void set_number(char ***env, size_t *room, const char *name, long value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%ld", value);
+    ame__environ_set(env, room, name, text);
+}
+
+/* What ranks write to standard error appears on a terminal, though to them it is a pipe; as they write it, without tags. */
+static void set_terminal(char ***env, size_t *room, const struct ame__options *options)
+{
+    struct winsize size;
+    if (options->err_pattern || options->tag || ioctl(STDERR_FILENO, TIOCGWINSZ, &size)) return;
+    set_number(env, room, "AME_TERMINAL", size.ws_col);
+}
+
 char **ame__environ_base(const struct ame__options *options)
 {
     size_t count = 0, room;
@@ -120,16 +136,10 @@ char **ame__environ_base(const struct ame__options *options)
     }
     /* Whatever is handed on: a rank that did not hear of this would not encrypt. */
     if (options->env_policy != AME__ENV_ALL) copy_matching(&env, &room, "AME_ENCRYPT", strlen("AME_ENCRYPT"));
+    set_terminal(&env, &room, options);
     if (!options->no_mpi && options->env_policy != AME__ENV_NONE) ame__mpi_environ(&env, &room);
     apply(&env, &room, &options->env);
     return env;
-}
-
-static void set_number(char ***env, size_t *room, const char *name, long value)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%ld", value);
-    ame__environ_set(env, room, name, text);
 }
 
 char **ame__environ_added(const struct ame__settings *settings)

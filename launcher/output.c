@@ -8,7 +8,8 @@
  * middle of a line. '\r' that is not followed by
  * '\n' counts as the end of a line for tags. A line longer than 64 KiB is passed on in parts.
  *
- * A rank with a terminal, and a rank that is alone and without tags, is passed through as it comes.
+ * A rank with a terminal, and a rank that is alone and without tags, is passed through as it comes. On a terminal, and
+ * without tags, a line that is written anew again and again stays below what others write (bar.c).
  *
  * Back-pressure: the front gives the host daemons credit only while ame__output_queued() is small; see front.c.
  */
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "bar.h"
 #include "bytes.h"
 #include "sink.h"
 
@@ -53,6 +55,7 @@ struct ame__output {
     pid_t *pids;
     struct ame__list held;
     uv_timer_t timer;
+    struct ame__bar bar;
     bool reported;
 };
 
@@ -226,6 +229,8 @@ static void emit(struct ame__output *output, struct stream *stream, const char *
 {
     if (output->plan->options->tag && !stream->sink->path)
         emit_tagged(output, stream, data, length);
+    else if (stream->sink->is_terminal)
+        ame__bar_put(&output->bar, stream->sink, data, length);
     else
         ame__sink_put(stream->sink, data, length);
 }
@@ -266,7 +271,7 @@ void ame__output_feed(struct ame__output *output, int rank, unsigned number, con
     struct stream *stream = &output->streams[2 * rank + (number == 2)];
     if (!stream->sink) return;
     if (stream->pass) {
-        ame__sink_put(stream->sink, data, length);
+        emit(output, stream, data, length);
         return;
     }
     bool tagged = output->plan->options->tag && !stream->sink->path;
@@ -390,6 +395,7 @@ void ame__output_free(struct ame__output *output)
     }
     for (size_t i = 0; i < output->file_count; i++) free(output->files[i]);
     free(output->files);
+    ame__bar_finish(&output->bar);
     free(output->streams);
     free(output->pids);
     free(output);

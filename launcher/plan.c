@@ -252,7 +252,8 @@ const char *ame__plan_host(const struct ame__plan *plan, int rank)
 static int make_streams(struct ame__plan *plan)
 {
     const struct ame__options *options = plan->options;
-    bool alone = plan->size == 1 && !options->tag && !options->out_pattern && !options->err_pattern && !options->only;
+    bool alone = plan->size == 1 && !options->tag && !options->out_pattern && !options->err_pattern && !options->only &&
+                 !options->mapping.command; /* of which several programs write */
     if (options->stdin_mode == AME__STDIN_RANK && check_rank(plan, "--stdin", options->stdin_rank)) return 1;
     if (options->pty_rank >= 0 && check_rank(plan, "--pty", options->pty_rank)) return 1;
     int reader = options->pty_rank >= 0 ? options->pty_rank : options->stdin_rank;

@@ -35,7 +35,8 @@ void ame__sink_open_fd(struct ame__sink *sink, uv_loop_t *loop, int fd)
     init(sink, loop, fd);
     if (fstat(fd, &info)) return;
     sink->is_socket = S_ISSOCK(info.st_mode);
-    if (!S_ISFIFO(info.st_mode) && !(S_ISCHR(info.st_mode) && isatty(fd))) return;
+    sink->is_terminal = S_ISCHR(info.st_mode) && isatty(fd);
+    if (!S_ISFIFO(info.st_mode) && !sink->is_terminal) return;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int again = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     sink->wait_first = again < 0;

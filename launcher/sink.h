@@ -8,7 +8,8 @@
 
 struct ame__sink {
     int fd;
-    bool own_fd, is_socket, wait_first; /* wait_first: blocking, so ask before each small write */
+    bool own_fd, is_socket, is_terminal;
+    bool wait_first; /* blocking, so ask before each small write */
     bool watched, failed;
     uv_poll_t poll;
     uv_loop_t *loop;

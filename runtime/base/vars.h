@@ -57,7 +57,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(POOL, BY_USER, TEXT, "", 0, 0,                                                                                   \
       "options of all pools, name=value separated by commas; they override the program's (ame_pool(3) lists them)")    \
     X(PROGRESS, BY_USER, TEXT, "auto", 0, 0,                                                                           \
-      "what a pool tells on standard error: 1 lines, bar one line written anew, 0 nothing; auto: bar on a terminal")   \
+      "what a pool tells on standard error: 1 lines, bar one line written anew, 0 nothing; auto: bar on a terminal "   \
+      "(not among tagged lines)")                                                                                      \
     X(PORT_RANGE, BY_USER, TEXT, "", 0, 0,                                                                             \
       "lower:upper, the ports to listen on for other hosts (also MPIEXEC_PORT_RANGE); empty: any")                     \
     X(SHARED_DIR, BY_USER, TEXT, "", 0, 0, "directory that all hosts of the job share, through which its ranks meet")  \
@@ -76,7 +77,9 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(PORT, BY_LAUNCHER, NUMBER, "", 0, 65535, "port of rank 0, for programs that use dlp_mpi's own back end")         \
     X(AUTHKEY, BY_LAUNCHER, TEXT, "", 0, 0, "key for programs that use dlp_mpi's own back end (base64); a secret")     \
     X(JOB_ID, BY_LAUNCHER, TEXT, "", 0, 0, "name of this job; tells libame that ameexec is the launcher")              \
-    X(STATE_FD, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "descriptor of the page in which a rank tells what it is doing")
+    X(STATE_FD, BY_LAUNCHER, NUMBER, "", 0, 1 << 24, "descriptor of the page in which a rank tells what it is doing")  \
+    X(TERMINAL, BY_LAUNCHER, NUMBER, "", 0, 1 << 16,                                                                   \
+      "columns of the terminal on which appears what ranks write to standard error, untagged; not set: on none")
 
 enum ame__var {
 #define AME__VAR_ENUM(id, group, kind, def, min, max, help) AME__VAR_##id,

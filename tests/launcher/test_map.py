@@ -1,10 +1,16 @@
 """ameexec --map: a command for each line."""
+import fcntl
 import os
+import pty
+import re
+import select
 import signal
+import struct
+import termios
 
 import pytest
 
-from conftest import until
+from conftest import LIMIT, until
 
 HEAD = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
 
@@ -214,6 +220,91 @@ def test_term_while_input_waits(ameexec, ranks):
     job.process.terminate()
     assert job.wait().code == 75 and "not been listed yet" in job.err
     os.close(write)
+
+
+def screen(text):
+    """The lines that a terminal shows after this: a carriage return goes to the beginning, ESC [K erases the rest."""
+    lines, at = [""], 0
+    for part in re.findall(r"\r|\n|\033\[K|[^\r\n\033]+", text):
+        if part == "\r":
+            at = 0
+        elif part == "\n":
+            lines.append("")
+        elif part == "\033[K":
+            lines[-1] = lines[-1][:at]
+        else:
+            lines[-1] = lines[-1][:at] + part + lines[-1][at + len(part):]
+            at += len(part)
+    return lines
+
+
+def on_terminal(ameexec, *args, until_shown=None, then=None, columns=60, **extra):
+    """Runs ameexec with its output on a terminal; when `until_shown` has been shown, calls `then`. All that was shown."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    job = ameexec(*args, stdout=slave, stderr=slave, extra=extra)
+    os.close(slave)
+    shown = ""
+    while True:
+        assert select.select([master], [], [], LIMIT)[0], f"nothing more is shown:\n{shown}"
+        try:
+            shown += os.read(master, 65536).decode()
+        except OSError:  # nobody has the other end any more
+            break
+        if until_shown and re.search(until_shown, shown):
+            until_shown = None
+            then()
+    os.close(master)
+    assert job.wait().code == 0 and until_shown is None, shown
+    return shown
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A FIFO, and a function that lets six commands pass that read a line of it."""
+    os.mkfifo(tmp_path / "go")
+    fifo = os.open(tmp_path / "go", os.O_RDWR)
+    yield tmp_path / "go", lambda: os.write(fifo, b"\n" * 6)
+    os.close(fifo)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_bar_on_terminal(ameexec, tmp_path, gate, ranks):
+    """The bar stays below what the commands print. They wait until it has been shown."""
+    (tmp_path / "lines").write_text(numbers(6))
+    command = f"read x < {gate[0]}; echo out {{}}; echo err {{}} >&2"
+    shown = on_terminal(ameexec, "-n", ranks, "-a", tmp_path / "lines", "--map", command,
+                        until_shown=rf"\r\.{{24}} 0 of 6 done, 0\.0/s, {ranks} busy\033\[K",
+                        then=gate[1])
+    lines = screen(shown.replace("\r\n", "\n"))
+    assert sorted(lines[:12]) == sorted(f"{what} {n}" for what in ("err", "out") for n in range(1, 7))
+    assert re.fullmatch(r"#{24} 6 of 6 done, \d+(\.\d)?/s", lines[12]) and lines[13:] == [""]
+
+
+def test_bar_fits(ameexec, tmp_path, gate):
+    (tmp_path / "lines").write_text(numbers(6))
+    shown = on_terminal(ameexec, "-n", 2, "-a", tmp_path / "lines", "--map", f": {{}}; read x < {gate[0]}", columns=40,
+                        until_shown=r"0 of 6 done", then=gate[1])
+    assert max(len(bar) for bar in re.findall(r"\r([.#]{24}.*?)\033\[K", shown)) < 40
+
+
+@pytest.mark.parametrize("progress, options", [("0", ""), ("1", ""), ("auto", "-l")])
+def test_no_bar_if_not_wanted(ameexec, tmp_path, progress, options):
+    (tmp_path / "lines").write_text(numbers(6))
+    shown = on_terminal(ameexec, "-n", 2, "-k", *options.split(), "-a", tmp_path / "lines", "--map", "sleep 0.1; echo {}",
+                        AME_PROGRESS=progress)
+    tag = "[0] " if options else ""
+    assert "\033" not in shown
+    assert [line for line in shown.splitlines() if not line.startswith("pool: ")] == [f"{tag}{n}" for n in range(1, 7)]
+
+
+def test_no_bar_without_terminal(ameexec, tmp_path):
+    """Standard output on a terminal, standard error in a pipe; a file for standard error."""
+    job = ameexec.run("-n", 2, "--map", "sleep 0.2", data=numbers(4))
+    assert (job.out, job.err) == ("", "")
+    (tmp_path / "lines").write_text(numbers(4))
+    shown = on_terminal(ameexec, "-n", 2, "-errfile-pattern", tmp_path / "err", "-a", tmp_path / "lines", "--map", "sleep 0.2")
+    assert shown == "" and (tmp_path / "err").read_text() == ""
 
 
 def test_mistakes(ameexec):
