@@ -32,15 +32,16 @@ struct ame__sched {
     uint64_t check;
     struct step *steps;
     size_t count, room;
-    size_t next; /* first step of the next round */
+    size_t first, next; /* first steps of this round and of the next one */
     unsigned round;
-    int outstanding; /* messages of this round */
+    int outstanding; /* messages of this round, and `callout` */
     bool advancing, no_memory;
     int code, blame;
     char *text;
     struct memory *memory;
     struct ame__staged *staged; /* buffers in device memory; or NULL */
     struct ame_request *handle;
+    struct ame__callout callout; /* for the local steps of this round, if one of them is a CALL */
 };
 
 /* ---- mistakes of the caller -------------------------------------------------------------------- */
@@ -227,20 +228,45 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
     }
 }
 
+static void run_local(const struct ame__sched *sched)
+{
+    for (struct step *step = &sched->steps[sched->first]; step < &sched->steps[sched->next]; step++) {
+        if (step->kind == COPY) memcpy(step->to, step->from, step->length);
+        if (step->kind == CALL) step->call(step->to);
+        if (step->kind == COMBINE) step->combine(step->from, step->to, step->length);
+    }
+}
+
+static void call_out(struct ame__callout *callout)
+{
+    run_local(ame__container_of(callout, struct ame__sched, callout));
+}
+
+static void called_out(struct ame__callout *callout)
+{
+    struct ame__sched *sched = ame__container_of(callout, struct ame__sched, callout);
+    sched->outstanding--;
+    advance(sched);
+}
+
 static void run_round(struct ame__sched *sched)
 {
     struct step *steps = sched->steps;
     size_t begin = sched->next, end = begin;
-    while (end < sched->count && steps[end].round == steps[begin].round) end++;
+    bool calls = false;
+    for (; end < sched->count && steps[end].round == steps[begin].round; end++) calls |= steps[end].kind == CALL;
+    sched->first = begin;
     sched->next = end;
     for (size_t i = begin; i < end; i++)
         if (steps[i].kind == RECV) start_message(sched, &steps[i].request);
     for (size_t i = begin; i < end; i++)
         if (steps[i].kind == SEND) start_message(sched, &steps[i].request);
-    for (size_t i = begin; i < end && !sched->code; i++) {
-        if (steps[i].kind == COPY) memcpy(steps[i].to, steps[i].from, steps[i].length);
-        if (steps[i].kind == CALL) steps[i].call(steps[i].to);
-        if (steps[i].kind == COMBINE) steps[i].combine(steps[i].from, steps[i].to, steps[i].length);
+    if (sched->code) return;
+    if (calls) {
+        sched->outstanding++;
+        ame__callout_add(&sched->callout);
+    } else {
+        run_local(sched);
     }
 }
 
@@ -301,6 +327,8 @@ static struct ame__sched *create(const struct ame__coll *call)
     }
     sched->comm = call->comm;
     sched->tag = tag;
+    sched->callout.run = call_out;
+    sched->callout.after = called_out;
     sched->check = (uint64_t) call->kind | (uint64_t) (uint32_t) call->root << 8 | (uint64_t) call->type << 32 |
                    (uint64_t) call->op << 40;
     if (__builtin_expect(atomic_load_explicit(&ame__gpu_bound, memory_order_acquire), 0)) {
@@ -358,6 +386,7 @@ static int run_blocking(const struct ame__coll *call)
     int hint = hint_of(sched);
     ame__list_init(&handle.link);
     sched->handle = &handle;
+    sched->callout.request = &handle;
     handle.name = call->function;
     handle.tag = sched->tag;
     advance(sched);

@@ -52,7 +52,8 @@ AME_API void ame__sched_recv(struct ame__sched *sched, void *buffer, size_t leng
 AME_API void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_t length);
 AME_API void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc,
                                 size_t count);
-/* Calls a function of the layer above, which may not call libame: an operation that a program has defined, say. */
+/* Calls a function of the layer above, such as an operation that a program has defined: without the lock, in a thread that
+ * is inside a call, after which the local steps that follow in the round are taken. */
 AME_API void ame__sched_call(struct ame__sched *sched, void (*call)(void *arg), void *arg);
 /* Ends a round. */
 AME_API void ame__sched_round(struct ame__sched *sched);

@@ -115,6 +115,19 @@ static inline bool ame__request_is_done(const struct ame_request *request)
     return request->phase == AME__DONE;
 }
 
+/* ---- functions of the program --------------------------------------------------------------------- */
+
+/* A function of the program that is to be called before something can go on, such as an operation of a reduction. It may
+ * take locks of the program, which another thread may hold while it calls libame: so it is called without the lock of the
+ * engine, and by a thread that is inside a call which waits or tests, never by the helper. */
+struct ame__callout {
+    struct ame__list link;
+    const struct ame_request *request;           /* only by the thread that waits for it; NULL: by any */
+    void (*run)(struct ame__callout *callout);   /* without the lock */
+    void (*after)(struct ame__callout *callout); /* with it */
+};
+void ame__callout_add(struct ame__callout *callout);
+
 /* ---- matching ------------------------------------------------------------------------------------ */
 
 enum ame__message_kind {
@@ -299,6 +312,7 @@ struct ame__engine {
     struct ame__conn *hub; /* connection to rank 0; NULL on rank 0 */
     int abort_code, abort_rank;
     bool aborted;
+    struct ame__list callouts;
     uint64_t failures;      /* requests that have failed so far */
     bool drops_to_left;     /* a message to a rank that has finalized is dropped, and is no error */
     bool ready;             /* all ranks are connected to rank 0 */

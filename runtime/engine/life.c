@@ -358,6 +358,7 @@ int ame__engine_open(void)
     engine->wake_fd = -1;
     ame__list_init(&engine->free_requests);
     ame__list_init(&engine->request_blocks);
+    ame__list_init(&engine->callouts);
     int code = ame__boot_open(&engine->boot);
     if (code) return code;
     memcpy(engine->host, engine->boot.host, sizeof engine->host);

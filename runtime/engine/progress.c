@@ -113,9 +113,44 @@ void ame__wake(void)
     if (engine->asleep) poke(engine);
 }
 
+/* ---- functions of the program -------------------------------------------------------------------- */
+
+void ame__callout_add(struct ame__callout *callout)
+{
+    ame__list_append(&ame__engine.callouts, &callout->link);
+    ame__wake();
+}
+
+/* One that a thread may call which waits for `request` (NULL: for something else). */
+static struct ame__callout *callout_for(const struct ame__engine *engine, const struct ame_request *request)
+{
+    for (struct ame__list *node = engine->callouts.next; node != &engine->callouts; node = node->next) {
+        struct ame__callout *callout = ame__container_of(node, struct ame__callout, link);
+        if (!callout->request || callout->request == request) return callout;
+    }
+    return NULL;
+}
+
+/* Calls one, if there is one. */
+static bool call_out(struct ame__engine *engine, const struct ame_request *request)
+{
+    struct ame__callout *callout = callout_for(engine, request);
+    if (!callout) return false;
+    ame__list_remove(&callout->link);
+    unlock_engine(engine);
+    callout->run(callout);
+    lock_engine(engine);
+    callout->after(callout);
+    return true;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------- */
+
 void ame__progress(void)
 {
     struct ame__engine *engine = &ame__engine;
+    while (call_out(engine, NULL)) {
+    }
     engine->rounds++;
     ame__net_poll(&engine->net);
     engine->looked_ns = ame__now_ns();
@@ -137,13 +172,33 @@ static void let_others(struct ame__engine *engine)
     lock_engine(engine);
 }
 
-/* Looks for news until ready(arg) or the spin budget is used up; returns ready(arg).
+/* What a thread waits for, and with whose connection in view. */
+struct waiting {
+    bool (*ready)(void *arg);
+    void *arg;
+    int hint;
+    struct ame__wait *wait; /* may be NULL */
+};
+
+static const struct ame_request *awaited(const struct waiting *waiting)
+{
+    return waiting->wait ? waiting->wait->request : NULL;
+}
+
+/* Is there something to do for this thread other than to look for news? */
+static bool over(const struct ame__engine *engine, const struct waiting *waiting)
+{
+    return waiting->ready(waiting->arg) || callout_for(engine, awaited(waiting));
+}
+
+/* Looks for news until it is over or the spin budget is used up; returns whether it is over.
  *
  * The first turns do nothing but look. What takes longer may be waiting for this very core: the kernel likes to put a rank
  * on the core of the one that woke it, and two that spin by turns on one core, each until its budget is used up, never
  * find out that the next core is free. So after that, and always when there are more ranks than cores, each turn yields. */
-static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint)
+static bool spin(struct ame__engine *engine, const struct waiting *waiting)
 {
+    int hint = waiting->hint;
     int64_t end = engine->spin_ns ? ame__now_ns() + engine->spin_ns : 0;
     for (unsigned turn = 1;; turn++) {
         struct ame__conn *conn = hint >= 0 ? ame__peer_route(hint) : NULL;
@@ -154,10 +209,10 @@ static bool spin(struct ame__engine *engine, bool (*ready)(void *), void *arg, i
         } else {
             ame__net_poll(&engine->net);
         }
-        if (ready(arg)) return true;
+        if (over(engine, waiting)) return true;
         if (yield || atomic_load_explicit(&engine->contenders, memory_order_relaxed)) {
             let_others(engine);
-            if (ready(arg)) return true;
+            if (over(engine, waiting)) return true;
             if (ame__now_ns() >= end) return false;
         }
     }
@@ -176,18 +231,18 @@ static void sleep_until_news(struct ame__engine *engine)
     unpoke(engine);
 }
 
-static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, int hint, struct ame__wait *wait)
+static void drive(struct ame__engine *engine, const struct waiting *waiting)
 {
     engine->driving = true;
     engine->rounds++;
-    while (!spin(engine, ready, arg, hint)) {
+    while (!spin(engine, waiting)) {
         ame__net_poll(&engine->net); /* also hands new watchers to the kernel */
-        if (ready(arg)) break;
+        if (over(engine, waiting)) break;
         if (engine->net.changed) continue;
-        ame__wait_sleeps(wait);
+        ame__wait_sleeps(waiting->wait);
         sleep_until_news(engine);
         ame__net_poll(&engine->net);
-        if (ready(arg)) break;
+        if (over(engine, waiting)) break;
     }
     engine->driving = false;
     engine->looked_ns = ame__now_ns();
@@ -199,9 +254,11 @@ static void drive(struct ame__engine *engine, bool (*ready)(void *), void *arg, 
 void ame__wait_until(bool (*ready)(void *arg), void *arg, int hint, struct ame__wait *wait)
 {
     struct ame__engine *engine = &ame__engine;
+    struct waiting waiting = {.ready = ready, .arg = arg, .hint = hint, .wait = wait};
     while (!ready(arg)) {
+        if (call_out(engine, awaited(&waiting))) continue;
         if (!engine->driving) {
-            drive(engine, ready, arg, hint, wait);
+            drive(engine, &waiting);
             continue;
         }
         tell_sleepers(
