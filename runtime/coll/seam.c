@@ -90,37 +90,47 @@ static bool all_done(void *arg)
 static bool one_done(void *arg)
 {
     const struct wait *wait = arg;
-    for (size_t i = 0; i < wait->count; i++)
-        if (wait->requests[i] && ame__request_is_done(wait->requests[i])) return true;
-    return false;
+    bool under_way = false;
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct ame_request *request = wait->requests[i];
+        if (!request) continue;
+        if (!ame__request_is_done(request))
+            under_way = true;
+        else if (request->code != AME_E_PEER_LEFT)
+            return true;
+    }
+    return !under_way;
 }
 
-int ame__seam_wait(size_t count, ame_request *const requests[], bool all, bool block)
+int ame__seam_wait(size_t count, ame_request *const requests[], bool all, bool block, bool *is_ready)
 {
     struct wait wait = {.count = count, .requests = requests, .all = all, .failures = UINT64_MAX};
     int code = ame__enter("ame__seam_wait");
+    *is_ready = false;
     if (code) return code;
     bool (*ready)(void *) = all ? all_done : one_done;
-    if (!ready(&wait)) {
+    *is_ready = ready(&wait);
+    if (!*is_ready) {
         struct ame__wait waiting = {.call = "MPI_Wait", .requests = requests, .count = count};
         if (count == 1) waiting = (struct ame__wait){.call = "MPI_Wait", .request = requests[0]};
         if (block)
             ame__wait_until(ready, &wait, count == 1 ? ame__request_hint(requests[0]) : -1, &waiting);
         else
             ame__progress();
+        *is_ready = block || ready(&wait);
     }
     ame__leave();
     return AME_OK;
 }
 
-int ame__seam_take(ame_request **handle, int *done, ame_status *status)
+int ame__seam_take(ame_request **handle, bool spare, int *done, ame_status *status)
 {
     static const char function[] = "ame__seam_take";
     struct ame_request *request = *handle;
     int code = ame__enter(function);
     *done = 0;
     if (code) return code;
-    if (ame__request_is_done(request)) {
+    if (ame__request_is_done(request) && !(spare && request->code == AME_E_PEER_LEFT)) {
         *done = 1;
         ame__fill_status(request, status);
         code = ame__take_result(request, "ame_wait");

@@ -25,10 +25,11 @@ AME_API int ame__seam_comm(uint64_t lineage, int rank, int size, const int membe
 /* Rank in the world of this process. */
 AME_API int ame__seam_world_rank(void);
 /* Makes progress, and if `wait` does so until one of the requests (NULL: none) has completed, or `all` have or one has
- * failed. They stay as they are. */
-AME_API int ame__seam_wait(size_t count, ame_request *const requests[], bool all, bool wait);
-/* Like ame_test, without making progress. */
-AME_API int ame__seam_take(ame_request **request, int *done, ame_status *status);
+ * failed; *ready: is it so? They stay as they are. A receive that has failed because its sender has finalized counts
+ * only with `all`, or if none of the others is under way. */
+AME_API int ame__seam_wait(size_t count, ame_request *const requests[], bool all, bool wait, bool *ready);
+/* Like ame_test, without making progress. `spare`: not a receive that has failed because its sender has finalized. */
+AME_API int ame__seam_take(ame_request **request, bool spare, int *done, ame_status *status);
 /* Has it completed? It stays as it is; if so, `status` is filled in. */
 AME_API int ame__seam_peek(ame_request *request, int *done, ame_status *status);
 /* A request that completes when ame__seam_complete is called. */

@@ -36,10 +36,11 @@ static int sweep(struct mpi__buffer *buffer, bool wait)
     for (struct pending **place = &buffer->pending; *place;) {
         struct pending *one = *place;
         ame_status status;
-        int done = 0, code = ame__seam_take(&one->request, &done, &status);
+        int done = 0, code = ame__seam_take(&one->request, false, &done, &status);
+        bool ready;
         if (!done && wait) {
             pthread_mutex_unlock(&lock);
-            code = ame__seam_wait(1, &one->request, false, true);
+            code = ame__seam_wait(1, &one->request, false, true, &ready);
             pthread_mutex_lock(&lock);
             if (code) return mpi__fail_ame(code);
             place = &buffer->pending; /* the list may have changed */

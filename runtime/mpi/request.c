@@ -87,21 +87,26 @@ static void finish(struct mpi__request *request, int code, const ame_status *sta
     request->complete = true;
 }
 
-/* Takes note of its completion, if it has completed. */
-static bool take(struct mpi__request *request)
+/* Takes note of its completion, if it has completed. `spare`: not if it has failed because its sender has finalized. */
+static bool take_or_spare(struct mpi__request *request, bool spare)
 {
     ame_status status = {0};
     int done = 0;
     if (request->flushes && !mpi__buffer_pending(request->flushes)) request->complete = true;
     if (!request->complete && request->ame) {
-        int code = ame__seam_take(&request->ame, &done, &status);
+        int code = ame__seam_take(&request->ame, spare, &done, &status);
         if (done) finish(request, code, &status);
     }
     if (request->complete && request->pair) {
-        if (!take(request->pair)) return false;
+        if (!take_or_spare(request->pair, spare)) return false;
         if (!request->result.error) request->result.error = request->pair->result.error;
     }
     return request->complete;
+}
+
+static bool take(struct mpi__request *request)
+{
+    return take_or_spare(request, false);
 }
 
 static bool is_active(const struct mpi__request *request)
@@ -178,23 +183,49 @@ static bool many_active(const struct many *many)
     return false;
 }
 
-/* Waits, or looks once, until one (`all`: each) of the active ones has completed. With `all` a failure ends it too. */
+/* Takes note of those that have completed: has one (`all`: each, or one with a failure)? */
+static bool many_take(struct many *many, bool all)
+{
+    bool one = false, every = true, failed = false;
+    for (int i = 0; i < many->count; i++) {
+        if (!is_active(many->requests[i])) continue;
+        bool done = take_or_spare(many->requests[i], !all);
+        one |= done;
+        every &= done;
+        failed |= done && many->requests[i]->result.error;
+    }
+    return all ? every || failed : one;
+}
+
+/* Takes one that many_take has spared. */
+static bool many_take_spared(struct many *many)
+{
+    for (int i = 0; i < many->count; i++)
+        if (is_active(many->requests[i]) && take(many->requests[i])) return true;
+    return false;
+}
+
+/* Waits, or looks once, until one (`all`: each) of the active ones has completed. With `all` a failure ends it too. A
+ * receive whose sender has finalized will not complete, but need not be told of while another one may: the program may
+ * still cancel it. */
 static int many_wait(struct many *many, bool all, bool block)
 {
+    bool ready = false;
     for (bool looked = false;; looked = true) {
-        bool one = false, every = true, failed = false;
-        for (int i = 0; i < many->count; i++) {
-            if (!is_active(many->requests[i])) continue;
-            bool done = take(many->requests[i]);
-            one |= done;
-            every &= done;
-            failed |= done && many->requests[i]->result.error;
-        }
-        if ((all ? every || failed : one) || (looked && !block)) return MPI_SUCCESS;
+        if (many_take(many, all) || (ready && many_take_spared(many))) return MPI_SUCCESS;
+        if (looked && !block) return MPI_SUCCESS;
         for (int i = 0; i < many->count; i++) many->ame[i] = waited_for(many->requests[i]);
-        int code = mpi__fail_ame(ame__seam_wait((size_t) many->count, many->ame, all, block));
+        int code = mpi__fail_ame(ame__seam_wait((size_t) many->count, many->ame, all, block, &ready));
         if (code) return code;
     }
+}
+
+/* Waits for one, or looks once. */
+static int wait_one(const struct mpi__request *request, bool block)
+{
+    ame_request *ame = waited_for(request);
+    bool ready;
+    return mpi__fail_ame(ame__seam_wait(1, &ame, false, block, &ready));
 }
 
 /* ---- one ----------------------------------------------------------------------------------------- */
@@ -216,8 +247,7 @@ int mpi__Wait(MPI_Request *handle, MPI_Status *status)
         return MPI_SUCCESS;
     }
     while (!take(request)) {
-        ame_request *ame = waited_for(request);
-        code = mpi__fail_ame(ame__seam_wait(1, &ame, false, true));
+        code = wait_one(request, true);
         if (code) return code;
     }
     return conclude(handle, request, status);
@@ -234,8 +264,7 @@ int mpi__Test(MPI_Request *handle, int *flag, MPI_Status *status)
         return MPI_SUCCESS;
     }
     if (!take(request)) {
-        ame_request *ame = waited_for(request);
-        code = mpi__fail_ame(ame__seam_wait(1, &ame, false, false));
+        code = wait_one(request, false);
         if (code) return code;
         *flag = take(request);
     }
@@ -401,8 +430,7 @@ int mpi__Request_get_status(struct mpi__request *request, int *flag, MPI_Status 
 {
     *flag = 1;
     if (is_active(request) && !take(request)) {
-        ame_request *ame = waited_for(request);
-        int code = mpi__fail_ame(ame__seam_wait(1, &ame, false, false));
+        int code = wait_one(request, false);
         if (code) return code;
         *flag = take(request);
     }
@@ -565,8 +593,7 @@ void mpi__requests_close(void)
         struct mpi__request *request = given_up;
         given_up = request->next;
         while (!request->receives && !request->coll && !request->generalized && !take(request)) {
-            ame_request *ame = waited_for(request);
-            if (!ame || ame__seam_wait(1, &ame, false, true)) break;
+            if (!waited_for(request) || wait_one(request, true)) break;
         }
         request->ame = NULL; /* what it still waits for is cancelled by ame_finalize */
         if (request->object.magic) mpi__request_drop(request);
