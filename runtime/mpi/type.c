@@ -529,8 +529,10 @@ int mpi__Type_match_size(int typeclass, int size, struct mpi__type **type)
 }
 
 /* Types of Fortran that have at least this precision and range: the same handle for the same arguments, never freed. */
-static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, const int ints[2],
-               struct mpi__type **type)
+static pthread_mutex_t f90_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int f90_locked(enum ame__combiner combiner, enum ame__basic_id id, int count, const int ints[2],
+                      struct mpi__type **type)
 {
     static struct {
         enum ame__combiner combiner;
@@ -555,6 +557,15 @@ static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, co
         made_before[made_count++].type = *type;
     }
     return MPI_SUCCESS;
+}
+
+static int f90(enum ame__combiner combiner, enum ame__basic_id id, int count, const int ints[2],
+               struct mpi__type **type)
+{
+    pthread_mutex_lock(&f90_lock);
+    int code = f90_locked(combiner, id, count, ints, type);
+    pthread_mutex_unlock(&f90_lock);
+    return code;
 }
 
 int mpi__Type_create_f90_integer(int r, struct mpi__type **type)
