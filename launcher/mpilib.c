@@ -2,8 +2,9 @@
  *
  * A program built for MPICH's ABI or the standard one finds its library through LD_LIBRARY_PATH. mpi4py looks for a
  * libmpi.so of its own accord, and would find a system's MPI before ours, unless MPI4PY_LIBMPI says which to take; the
- * released wheels know MPICH's ABI, not yet the standard one. Nothing is set where there are no such libraries, nor what
- * the user has set.
+ * released wheels know MPICH's ABI, not yet the standard one. Open MPI's own library is told of the folder of a component
+ * that refuses to run as one of several ranks (runtime/mpi/openmpi). Nothing is set where there are no such libraries, nor
+ * what the user has set.
  */
 #include "mpilib.h"
 
@@ -14,7 +15,8 @@
 #include "bytes.h"
 #include "environ.h"
 
-#define LIBRARY "libmpi.so.12"
+#define LIBRARY        "libmpi.so.12"
+#define COMPONENT_PATH "OMPI_MCA_mca_base_component_path"
 
 /* The directory of the libraries, to be freed: beside this program as it was installed, or in a build; NULL: none. */
 static char *find_directory(void)
@@ -64,6 +66,11 @@ void ame__mpi_environ(char ***env, size_t *room)
         char *library = ame__xprintf("%s/%s", directory, LIBRARY);
         ame__environ_set(env, room, "MPI4PY_LIBMPI", library);
         free(library);
+    }
+    if (!ame__environ_get(*env, COMPONENT_PATH)) {
+        char *folders = ame__xprintf("%s/openmpi:SYS_DEFAULT:USER_DEFAULT", directory);
+        ame__environ_set(env, room, COMPONENT_PATH, folders);
+        free(folders);
     }
     free(directory);
 }
