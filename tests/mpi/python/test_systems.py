@@ -19,6 +19,11 @@ def test_collective(run, ranks, numbers):
     assert lines == [f"average {(count - 1) / 2}"] + ["ok"] * ranks
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_operation_beside_another_thread(run, ranks):
+    assert run(ranks, "operation.py").lines == ["ok"] * ranks
+
+
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_pool_executor(run, ranks):
     assert run(ranks, "pool.py", ranks, module="mpi4py.futures").lines == ["ok"]
