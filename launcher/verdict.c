@@ -70,11 +70,17 @@ static void on_blame_over(uv_timer_t *timer)
     convict(timer->data);
 }
 
+/* Is its failure the program's own affair? */
+static bool tolerated(const struct ame__verdict *verdict, int rank)
+{
+    return verdict->pmi->tolerates || verdict->fates[rank].tolerated;
+}
+
 /* May the others go on without this rank? A program that has not joined the job needs no other rank. */
 static bool expendable(const struct ame__verdict *verdict, int rank)
 {
     const struct ame__pmi_server *pmi = verdict->pmi;
-    if (verdict->plan->options->on_failure != AME__ON_FAILURE_CONTINUE && !pmi->tolerates) return false;
+    if (verdict->plan->options->on_failure != AME__ON_FAILURE_CONTINUE && !tolerated(verdict, rank)) return false;
     return !pmi->joined || (pmi->connected && rank != 0);
 }
 
@@ -83,7 +89,7 @@ static bool expendable(const struct ame__verdict *verdict, int rank)
 static void survive(struct ame__verdict *verdict, int rank, int code, const char *message)
 {
     int first = verdict->survived;
-    if (!verdict->pmi->tolerates && (first < 0 || verdict->fates[first].blames == rank)) {
+    if (!tolerated(verdict, rank) && (first < 0 || verdict->fates[first].blames == rank)) {
         verdict->survived = rank;
         verdict->survived_code = code;
     }
@@ -141,6 +147,7 @@ void ame__verdict_started(struct ame__verdict *verdict, int rank, pid_t pid)
 void ame__verdict_blames(struct ame__verdict *verdict, int rank, int other)
 {
     if (verdict->fates[rank].blames < 0) verdict->fates[rank].blames = other;
+    if (rank == 0 && verdict->pmi->tolerates) verdict->fates[other].tolerated = true;
 }
 
 void ame__verdict_stopped(struct ame__verdict *verdict, int rank, uint64_t milliseconds)

@@ -12,7 +12,8 @@
  *
  * With --on-failure continue, or while the program says that it gets along without ranks that fail
  * (ame_tolerate_failures), there is no verdict on such a rank: it is told at once and the others go on. That holds for
- * ranks other than 0, when all are connected; before that no rank could do without it.
+ * ranks other than 0, when all are connected; before that no rank could do without it. What rank 0 has met while it got along
+ * without a rank stays so: libame sees a host lost before its daemon counts as silent, and the program may be done by then.
  */
 #ifndef AME_LAUNCHER_VERDICT_H
 #define AME_LAUNCHER_VERDICT_H
@@ -38,6 +39,7 @@ struct ame__fate {
     int status;          /* as of waitpid() */
     bool lost;           /* ended with its host */
     int blames;          /* the rank whose failure it has met, or -1 */
+    bool tolerated;      /* rank 0 has met its failure, and got along without it */
     uint64_t stopped_ms; /* it has been killed because it had been stopped for so long */
     int64_t started_ns, ended_ns;
 };

@@ -1,10 +1,12 @@
 """Ranks that fail while the others go on: --on-failure, and ame_tolerate_failures."""
 import os
 import pathlib
+import sys
 
 import pytest
-from conftest import AMEEXEC
+from conftest import AMEEXEC, HERE
 
+PMI = str(HERE / "pmi1.py")
 SURVIVE = os.environ.get("SURVIVE", str(pathlib.Path(AMEEXEC).parents[1] / "tests" / "launcher" / "survive"))
 
 
@@ -83,3 +85,13 @@ def test_the_names_of_other_launchers(ameexec, option):
 def test_an_unknown_policy_is_refused(ameexec):
     job = ameexec.run("--on-failure", "panic", "true")
     assert job.code != 0 and "'panic' is not end or continue" in job.err
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_failure_that_was_met_stays_tolerated(ameexec, met):
+    """A host is seen as lost by libame first, by ameexec some seconds later; the program may have got over it by then."""
+    words = ["init", "0:send:cmd=ame_connected", "0:raw:cmd=ame_tolerate on=1", *(["0:send:cmd=ame_failed rank=1"] if met else []),
+             "0:raw:cmd=ame_tolerate on=0", "barrier", "1:exit:3", *([] if met else ["wait"]), "finalize"]
+    job = ameexec.run("-n", 3, sys.executable, "-SE", PMI, *words)
+    assert job.code == (0 if met else 3)
+    assert ("the other ranks go on" if met else "the other ranks were ended") in job.err
