@@ -101,7 +101,8 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
     }
     const size_t *lengths, *offsets;
     bool result_here = !call->rooted || ame__is_root(call);
-    unsigned char *acc = result_here ? call->recvbuf : ame__sched_memory(sched, bytes);
+    bool there = result_here && !ame__gpu_stages(call->recvbuf); /* combining is done in host memory */
+    unsigned char *acc = there ? call->recvbuf : ame__sched_memory(sched, bytes);
     if (!acc || !parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
     ame__sched_copy(sched, acc, own, bytes);
     ame__sched_round(sched);
@@ -111,6 +112,9 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
                          lengths[comm->rank], acc, lengths, offsets);
     else
         ame__ring_allgather(sched, comm, acc, lengths, offsets);
+    if (!result_here || there) return;
+    ame__sched_round(sched);
+    ame__sched_copy(sched, call->recvbuf, acc, bytes);
 }
 
 static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t count, ame_type type, ame_op op,

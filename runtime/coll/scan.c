@@ -38,7 +38,8 @@ void ame__build_scan(struct ame__sched *sched, const struct ame__coll *call)
             if (before) ame__sched_copy(sched, result + at, before + at, length);
             ame__sched_round(sched);
         }
-        if (comm->rank + 1 < comm->size) ame__sched_send(sched, result ? result + at : NULL, length, comm->rank + 1);
+        const unsigned char *sum = before ? before : result;
+        if (comm->rank + 1 < comm->size) ame__sched_send(sched, sum ? sum + at : NULL, length, comm->rank + 1);
     }
 }
 

@@ -13,7 +13,7 @@ enum step_kind { SEND, RECV, COPY, COMBINE, CALL };
 struct step {
     enum step_kind kind;
     unsigned round;
-    struct ame_request request; /* SEND, RECV */
+    struct ame_request request; /* SEND, RECV; COPY, where it has a stage */
     const void *from;           /* COPY, COMBINE */
     void *to;
     size_t length; /* bytes, or elements to combine */
@@ -32,16 +32,17 @@ struct ame__sched {
     uint64_t check;
     struct step *steps;
     size_t count, room;
-    size_t first, next; /* first steps of this round and of the next one */
+    size_t next;  /* first step of the next round */
+    size_t local; /* from it to `next`: steps of this round of which the local ones are not done */
+    bool waits;   /* for the local step before that */
     unsigned round;
-    int outstanding; /* messages of this round, and `callout` */
+    int outstanding; /* messages of this round, and the local step that is waited for */
     bool advancing, no_memory;
     int code, blame;
     char *text;
     struct memory *memory;
-    struct ame__staged *staged; /* buffers in device memory; or NULL */
     struct ame_request *handle;
-    struct ame__callout callout; /* for the local steps of this round, if one of them is a CALL */
+    struct ame__callout callout; /* for a CALL */
 };
 
 /* ---- mistakes of the caller -------------------------------------------------------------------- */
@@ -99,6 +100,14 @@ static struct step *add(struct ame__sched *sched, enum step_kind kind)
     return step;
 }
 
+/* The request's buffer, or what is copied to it, is device memory. */
+static void stage(struct ame__sched *sched, struct ame_request *request, const void *device)
+{
+    request->stage = ame__gpu_stage_make(device);
+    request->device = device == request->buffer;
+    if (!request->stage) sched->no_memory = true;
+}
+
 static void add_message(struct ame__sched *sched, enum step_kind kind, void *buffer, size_t length, int rank)
 {
     struct step *step = add(sched, kind);
@@ -113,6 +122,7 @@ static void add_message(struct ame__sched *sched, enum step_kind kind, void *buf
     request->check = sched->check;
     request->buffer = buffer;
     request->length = length;
+    if (length && ame__gpu_stages(buffer)) stage(sched, request, buffer);
 }
 
 void ame__sched_send(struct ame__sched *sched, const void *buffer, size_t length, int rank)
@@ -133,6 +143,11 @@ void ame__sched_copy(struct ame__sched *sched, void *to, const void *from, size_
     step->to = to;
     step->from = from;
     step->length = length;
+    step->request.buffer = to;
+    if (ame__gpu_stages(to))
+        stage(sched, &step->request, to);
+    else if (ame__gpu_stages(from))
+        stage(sched, &step->request, from);
 }
 
 void ame__sched_combine(struct ame__sched *sched, ame__combine_fn combine, const void *in, void *acc, size_t count)
@@ -180,7 +195,7 @@ static void destroy(struct ame__sched *sched)
         next = memory->next;
         free(memory);
     }
-    if (sched->staged) (void) ame__coll_unstage(sched->staged, false);
+    for (size_t i = 0; i < sched->count; i++) ame__gpu_stage_close(sched->steps[i].request.stage); /* was not started */
     free(sched->steps);
     free(sched->text);
     free(sched);
@@ -188,10 +203,10 @@ static void destroy(struct ame__sched *sched)
 
 static void advance(struct ame__sched *sched);
 
-static void fail(struct ame__sched *sched, int code)
+static void send_poison(const struct ame__sched *sched, const struct ame_request *request)
 {
-    sched->code = code;
-    sched->text = strdup(ame__error_text());
+    ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->blame,
+                     sched->text, false);
 }
 
 static void step_done(struct ame_request *request)
@@ -204,6 +219,7 @@ static void step_done(struct ame_request *request)
         request->text = NULL;
         ame__log(coll, DEBUG, "call %d fails: %s", sched->tag, sched->text ? sched->text : "");
     }
+    if (request->code && request->kind == AME__SEND) send_poison(sched, request); /* its device has failed */
     free(request->text);
     request->text = NULL;
     sched->outstanding--;
@@ -218,8 +234,7 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
     if (request->kind == AME__RECV) {
         ame__recv_start(request);
     } else if (sched->code) {
-        ame__send_poison(request->context, request->peer, request->tag, request->check, sched->code, sched->blame,
-                         sched->text, false);
+        send_poison(sched, request);
         ame__list_init(&request->link);
         request->comm->active++;
         ame__request_done(request, AME_OK, NULL);
@@ -228,60 +243,81 @@ static void start_message(struct ame__sched *sched, struct ame_request *request)
     }
 }
 
-static void run_local(const struct ame__sched *sched)
+/* ---- local steps: in their order; one that cannot be done at once is waited for ---- */
+
+static void copied(struct ame_request *request)
 {
-    for (struct step *step = &sched->steps[sched->first]; step < &sched->steps[sched->next]; step++) {
-        if (step->kind == COPY) memcpy(step->to, step->from, step->length);
-        if (step->kind == CALL) step->call(step->to);
-        if (step->kind == COMBINE) step->combine(step->from, step->to, step->length);
-    }
+    struct ame__sched *sched = request->owner;
+    sched->waits = false;
+    step_done(request);
+}
+
+static void start_copy(struct ame__sched *sched, struct step *step)
+{
+    step->request.kind = AME__COPY;
+    step->request.comm = sched->comm;
+    step->request.length = step->length;
+    step->request.owner = sched;
+    step->request.on_done = copied;
+    ame__staged_copy(&step->request, step->from);
 }
 
 static void call_out(struct ame__callout *callout)
 {
-    run_local(ame__container_of(callout, struct ame__sched, callout));
+    struct ame__sched *sched = ame__container_of(callout, struct ame__sched, callout);
+    const struct step *step = &sched->steps[sched->local - 1];
+    step->call(step->to);
 }
 
 static void called_out(struct ame__callout *callout)
 {
     struct ame__sched *sched = ame__container_of(callout, struct ame__sched, callout);
+    sched->waits = false;
     sched->outstanding--;
     advance(sched);
 }
 
-static void run_round(struct ame__sched *sched)
+static void run_local(struct ame__sched *sched)
+{
+    while (!sched->waits && sched->local < sched->next && !sched->code) {
+        struct step *step = &sched->steps[sched->local++];
+        if (step->kind == COMBINE) step->combine(step->from, step->to, step->length);
+        if (step->kind == COPY && !step->request.stage) memcpy(step->to, step->from, step->length);
+        sched->waits = step->kind == CALL || (step->kind == COPY && step->request.stage);
+        if (!sched->waits) continue;
+        sched->outstanding++;
+        if (step->kind == CALL)
+            ame__callout_add(&sched->callout);
+        else
+            start_copy(sched, step);
+    }
+    if (!sched->waits) sched->local = sched->next;
+}
+
+static void start_round(struct ame__sched *sched)
 {
     struct step *steps = sched->steps;
     size_t begin = sched->next, end = begin;
-    bool calls = false;
-    for (; end < sched->count && steps[end].round == steps[begin].round; end++) calls |= steps[end].kind == CALL;
-    sched->first = begin;
+    while (end < sched->count && steps[end].round == steps[begin].round) end++;
     sched->next = end;
     for (size_t i = begin; i < end; i++)
         if (steps[i].kind == RECV) start_message(sched, &steps[i].request);
     for (size_t i = begin; i < end; i++)
         if (steps[i].kind == SEND) start_message(sched, &steps[i].request);
-    if (sched->code) return;
-    if (calls) {
-        sched->outstanding++;
-        ame__callout_add(&sched->callout);
-    } else {
-        run_local(sched);
-    }
+    sched->local = begin;
 }
 
 static void advance(struct ame__sched *sched)
 {
     if (sched->advancing) return;
     sched->advancing = true;
-    while (sched->outstanding == 0 && sched->next < sched->count) run_round(sched);
+    for (;;) {
+        run_local(sched);
+        if (sched->outstanding || sched->next == sched->count) break;
+        start_round(sched);
+    }
     sched->advancing = false;
     if (sched->outstanding) return;
-    if (sched->staged) {
-        int lost = ame__coll_unstage(sched->staged, !sched->code);
-        sched->staged = NULL;
-        if (lost) fail(sched, lost);
-    }
     struct ame_request *handle = sched->handle;
     int code = sched->code;
     char *text = sched->text;
@@ -304,18 +340,6 @@ static int hint_of(const struct ame__sched *sched)
     return hint;
 }
 
-/* The buffers may be device memory. If its contents cannot be had, the other ranks are told as of any failed step. */
-static void build_staged(struct ame__sched *sched, struct ame__coll call)
-{
-    int code = ame__coll_stage(&call, &sched->staged);
-    if (code && !sched->staged) {
-        sched->no_memory = true;
-        return;
-    }
-    if (code) fail(sched, code);
-    call.build(sched, &call);
-}
-
 static struct ame__sched *create(const struct ame__coll *call)
 {
     struct ame__sched *sched = calloc(1, sizeof *sched);
@@ -331,11 +355,7 @@ static struct ame__sched *create(const struct ame__coll *call)
     sched->callout.after = called_out;
     sched->check = (uint64_t) call->kind | (uint64_t) (uint32_t) call->root << 8 | (uint64_t) call->type << 32 |
                    (uint64_t) call->op << 40;
-    if (__builtin_expect(atomic_load_explicit(&ame__gpu_bound, memory_order_acquire), 0)) {
-        build_staged(sched, *call);
-    } else {
-        call->build(sched, call);
-    }
+    call->build(sched, call);
     if (!sched->no_memory) return sched;
     destroy(sched);
     return NULL;

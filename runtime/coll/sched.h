@@ -10,6 +10,9 @@
  * that depends on the failed step, directly or through others, gets the same error instead of waiting for ever, and no
  * message is left over.
  *
+ * Buffers may be device memory: of messages, which are staged as others are (engine/staged.c), and of copies, during which
+ * the local steps after them wait. What is combined must be in host memory.
+ *
  * Messages of a schedule go on the odd context of its communicator, with the number of the call as their tag.
  */
 #ifndef AME_COLL_SCHED_H
@@ -87,13 +90,6 @@ static inline bool ame__coll_is_root(const struct ame__coll *call)
 {
     return call->comm->rank == call->root;
 }
-
-/* stage.c: puts host memory in place of the buffers of `call` that are device memory; *staged NULL: none is. With an error
- * *staged may be set: then the buffers are in host memory, without their contents. */
-struct ame__staged;
-int ame__coll_stage(struct ame__coll *call, struct ame__staged **staged);
-/* The end: `good`: copies the results to the device. */
-int ame__coll_unstage(struct ame__staged *staged, bool good);
 
 /* Checks, builds and starts a collective call, and waits for it. */
 AME_API int ame__coll_run(const struct ame__coll *call);

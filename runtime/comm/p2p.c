@@ -56,19 +56,13 @@ static int prepare_recv(struct ame_request *request, void *buf, size_t capacity,
 
 /* ---- device memory ------------------------------------------------------------------------------- */
 
-/* Prepares a request whose buffer is device memory; the last step before it is started. */
+/* Prepares a request whose buffer is device memory. */
 static int stage_device(struct ame_request *request, const char *function)
 {
-    struct ame__gpu_stage *stage;
-    unsigned char *host = NULL;
-    size_t whole = ame__engine.eager_limit > ame__gpu_chunk() ? ame__engine.eager_limit : ame__gpu_chunk();
-    int code = request->kind == AME__RECV ? ame__gpu_stage_recv(request->buffer, &stage)
-                                          : ame__gpu_stage_send(request->buffer, request->length, whole, &stage, &host);
-    if (code) return ame__error_prefix(code, "%s", function);
-    request->stage = stage;
-    request->device = !host;
-    if (host) request->buffer = host;
-    return AME_OK;
+    int code = ame__gpu_stage_ready();
+    if (!code && !(request->stage = ame__gpu_stage_make(request->buffer))) code = ame__fail(AME_E_NOMEM, "out of memory");
+    request->device = !code;
+    return code ? ame__error_prefix(code, "%s", function) : AME_OK;
 }
 
 static inline int stage(struct ame_request *request, const char *function)

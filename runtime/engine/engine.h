@@ -51,7 +51,7 @@ enum {
 
 /* ---- requests ------------------------------------------------------------------------------------ */
 
-enum ame__request_kind { AME__SEND, AME__RECV, AME__COLL };
+enum ame__request_kind { AME__SEND, AME__RECV, AME__COLL, AME__COPY /* of a schedule, from or to device memory */ };
 
 /* Where a request is linked, and who else knows of it. */
 enum ame__request_phase {
@@ -91,7 +91,12 @@ struct ame_request {
     unsigned char *buffer;
     size_t length;                /* to send, or room */
     struct ame__gpu_stage *stage; /* the message comes from or goes to device memory; else NULL */
-    bool device;                  /* `buffer` is device memory (a short send's is a copy in host memory) */
+    bool device;                  /* `buffer` is device memory (a short send's becomes a copy in host memory) */
+    bool fetching;                /* short send: is being copied to `fetched`; what is sent after it waits */
+    bool holds;                   /* receive: its connection is paused */
+    unsigned char *fetched;
+    struct ame__list on_device; /* in engine->on_device: goes on with resume(), see staged.c */
+    void (*resume)(struct ame_request *request, int code);
     uint64_t stamp;               /* order among the posted receives of a context */
 
     int source, got_tag; /* the message that was received: rank in the world */
@@ -193,6 +198,8 @@ void ame__message_drop(struct ame_message *message);
 /* ---- sending and receiving (p2p.c) --------------------------------------------------------------- */
 
 void ame__send_start(struct ame_request *request);
+/* Its second half, when its bytes are in host memory, or are to be copied part by part. */
+void ame__send_launch(struct ame_request *request);
 void ame__recv_start(struct ame_request *request);
 /* Receives a message that a matched probe has taken. */
 void ame__recv_message(struct ame_request *request, struct ame_message *message);
@@ -317,8 +324,9 @@ struct ame__engine {
     bool drops_to_left;     /* a message to a rank that has finalized is dropped, and is no error */
     bool ready;             /* all ranks are connected to rank 0 */
     int introduced, absent; /* hub: ranks that have said their host, and connections closed, so far */
-    uv_timer_t notice_timer;
-    bool timer_open;
+    uv_timer_t notice_timer, device_timer;
+    bool timer_open, device_open;
+    struct ame__list on_device; /* requests that wait for a copy */
     int *leavers; /* hub: finalized and not announced yet */
     int leaver_count;
     int paused_count;
@@ -380,6 +388,23 @@ void ame__progress(void);
 void ame__wake(void);
 int ame__helper_start(void);
 void ame__helper_stop(void);
+
+/* staged.c */
+bool ame__staged_begin(void);
+void ame__staged_end(void);
+/* Calls resume(request, code) when there may be news of its copies; `code` says what has become of them. */
+void ame__staged_await(struct ame_request *request, void (*resume)(struct ame_request *request, int code));
+void ame__staged_forget(struct ame_request *request);
+/* The request is to end: true if that has to wait for copies; then ame__request_done is called once more. */
+bool ame__staged_busy(struct ame_request *request);
+/* It has ended. */
+void ame__staged_close(struct ame_request *request);
+/* A short send: copies its bytes to host memory, then launches it. */
+void ame__staged_fetch(struct ame_request *request);
+/* `length` bytes at request->moved are in the sink of the stage. */
+int ame__staged_store(struct ame_request *request, size_t length, bool last);
+/* Starts an AME__COPY of request->length bytes to request->buffer. */
+void ame__staged_copy(struct ame_request *request, const void *from);
 
 /* request.c: names of requests on the wire, which a wrong or late answer cannot confuse with another request */
 int ame__slot_take(struct ame_request *request);

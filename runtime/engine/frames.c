@@ -169,12 +169,22 @@ static void end_receive(struct ame__conn *conn, struct ame_request *request)
 {
     bool last = conn->header.kind == AME__FRAME_EAGER || request->moved + conn->header.length == request->accepted;
     int code = AME_OK;
-    if (request->stage && conn->header.length) {
-        code = ame__gpu_stage_store(request->stage, request->moved, (size_t) conn->header.length);
-        if (!code && last) code = ame__gpu_stage_finish(request->stage);
-    }
+    if (request->stage && conn->header.length)
+        code = ame__staged_store(request, (size_t) conn->header.length, last);
     request->moved += conn->header.length;
     if (last || code) ame__request_done(request, code, code ? ame__error_text() : NULL);
+}
+
+/* The receive of a collective call that is in the middle of a message from `source`, or NULL. */
+static struct ame_request *find_moving(const struct ame__context *context, int source, int tag)
+{
+    for (uint32_t index = 1; index < ame__engine.slot_count; index++) {
+        struct ame_request *request = ame__engine.slots[index].request;
+        if (request && request->kind == AME__RECV && request->on_done && request->context == context &&
+            request->source == source && request->tag == tag)
+            return request;
+    }
+    return NULL;
 }
 
 static void end_message(struct ame_message *message, uint64_t context_id)
@@ -189,6 +199,7 @@ static void end_message(struct ame_message *message, uint64_t context_id)
             return;
         }
         struct ame_request *request = context ? ame__match_posted(context, message->source, message->tag) : NULL;
+        if (context && !request) request = find_moving(context, message->source, message->tag);
         if (request)
             ame__recv_message(request, message);
         else if (context)
@@ -274,7 +285,7 @@ static void end_relay(struct ame__conn *conn, struct relayed *relayed)
      * together with this frame is still relayed, so it can come here paused.) */
     sender->paused_for = conn->header.dst;
     ame__engine.paused_count++;
-    ame__conn_pause(conn, true);
+    ame__conn_pause(conn, AME__PAUSE_RELAY, true);
 }
 
 /* ---- all frames ---------------------------------------------------------------------------------- */
@@ -335,7 +346,7 @@ unsigned char *ame__frame_guess(struct ame__conn *conn)
     struct ame__context *context = ame__context_find(last->context);
     /* Only what must have exactly this length: a receive with room for more may keep something behind the message. */
     struct ame_request *request = context ? ame__match_peek(context, last->src, AME_ANY_TAG) : NULL;
-    if (!request || !request->mismatch || request->length != last->length) return NULL;
+    if (!request || !request->mismatch || request->length != last->length || request->stage) return NULL;
     last->tag = request->tag;
     return request->buffer;
 }

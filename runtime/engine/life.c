@@ -117,6 +117,7 @@ static int make_tables(struct ame__engine *engine)
     engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (engine->wake_fd < 0) return ame__fail_errno(errno, "rank %d: no eventfd", engine->rank);
     engine->timer_open = uv_timer_init(&engine->net.loop, &engine->notice_timer) == 0;
+    engine->device_open = ame__staged_begin();
     return AME_OK;
 }
 
@@ -330,6 +331,7 @@ static void close_net(struct ame__engine *engine)
 {
     if (!engine->net.loop_open) return;
     if (engine->timer_open) uv_close((uv_handle_t *) &engine->notice_timer, NULL);
+    if (engine->device_open) ame__staged_end();
     ame__net_close(&engine->net);
 }
 

@@ -78,6 +78,7 @@ void ame__send_held(int rank)
     if (peer->path < AME__DIRECT) return;
     for (struct ame__list *node; (node = ame__list_first(&peer->held));) {
         struct ame_request *request = ame__container_of(node, struct ame_request, link);
+        if (request->fetching) return;
         ame__list_remove(&request->link);
         if (dispatch(peer, request)) continue;
         request->link.next = peer->held.next; /* back to the front */
@@ -122,11 +123,34 @@ static void send_local(struct ame_request *request)
     message->check = request->check;
     message->length = request->length;
     message->complete = true;
-    if (copy && request->length) memcpy(message->data, request->buffer, request->length);
+    int code = AME_OK;
+    if (copy && request->stage)
+        code = ame__gpu_move(message->data, request->buffer, request->length);
+    else if (copy && request->length)
+        memcpy(message->data, request->buffer, request->length);
+    if (code) {
+        free(message);
+        ame__request_done(request, code, ame__error_text());
+        return;
+    }
     request->phase = AME__MOVING;
     if (!copy) message->local = request;
     ame__match_store(request->context, message);
     if (copy) ame__request_done(request, AME_OK, NULL);
+}
+
+void ame__send_launch(struct ame_request *request)
+{
+    struct ame__peer *peer = &ame__engine.peers[request->peer];
+    if (peer->life != AME__ALIVE) {
+        ame__request_fail_peer(request, request->peer);
+        return;
+    }
+    if (!request->fetching && peer->path >= AME__DIRECT && ame__list_empty(&peer->held) && dispatch(peer, request))
+        return;
+    request->phase = AME__HELD;
+    ame__list_append(&peer->held, &request->link);
+    if (peer->path == AME__UNLINKED) ame__peer_link(request->peer);
 }
 
 void ame__send_start(struct ame_request *request)
@@ -134,19 +158,13 @@ void ame__send_start(struct ame_request *request)
     struct ame__engine *engine = &ame__engine;
     ame__list_init(&request->link);
     request->comm->active++;
-    if (request->peer == engine->rank) {
+    if (request->peer == engine->rank)
         send_local(request);
-        return;
-    }
-    struct ame__peer *peer = &engine->peers[request->peer];
-    if (peer->life != AME__ALIVE) {
-        ame__request_fail_peer(request, request->peer);
-        return;
-    }
-    if (peer->path >= AME__DIRECT && ame__list_empty(&peer->held) && dispatch(peer, request)) return;
-    request->phase = AME__HELD;
-    ame__list_append(&peer->held, &request->link);
-    if (peer->path == AME__UNLINKED) ame__peer_link(request->peer);
+    else if (request->device && request->length <= engine->eager_limit &&
+             engine->peers[request->peer].life == AME__ALIVE)
+        ame__staged_fetch(request);
+    else
+        ame__send_launch(request);
 }
 
 void ame__send_poison(struct ame__context *context, int rank, int tag, uint64_t check, int code, int blame,
@@ -174,16 +192,32 @@ enum pump { PUMP_QUEUED, PUMP_MORE, PUMP_ENDED };
 
 static void send_chunks(struct ame_request *request);
 
-/* The bytes of the next DATA frame; NULL: they cannot be had from the device, and the request has ended. */
+/* The rest cannot be had from the device. In a collective call on_done sends POISON, which tells more. */
+static void withdraw(struct ame_request *request, int code)
+{
+    if (!request->on_done) ame__peer_control(request->peer, AME__FRAME_GONE, 0, request->other, 0);
+    ame__request_done(request, code, ame__error_text());
+}
+
+static void part_copied(struct ame_request *request, int code)
+{
+    if (code)
+        withdraw(request, code);
+    else
+        send_chunks(request);
+}
+
+/* The bytes of the next DATA frame; NULL: they are not in host memory yet, or cannot be had. */
 static const unsigned char *next_part(struct ame_request *request, size_t length)
 {
     if (!request->device) return request->buffer + request->moved;
     const unsigned char *part = NULL;
     int code = ame__gpu_stage_part(request->stage, request->moved, length, request->accepted, &part);
-    if (!code) return part;
-    ame__peer_control(request->peer, AME__FRAME_GONE, 0, request->other, 0);
-    ame__request_done(request, code, ame__error_text());
-    return NULL;
+    if (code)
+        withdraw(request, code);
+    else if (!part)
+        ame__staged_await(request, part_copied);
+    return part;
 }
 
 static void chunk_sent(struct ame__out *out, int code, const char *text)
@@ -300,11 +334,12 @@ static void take_eager(struct ame_request *request, struct ame_message *message)
         return;
     }
     if (ame__recv_accepts(request, message->source, message->tag, message->check, message->length)) {
+        unsigned char *to = request->buffer;
         int code = AME_OK;
-        if (request->stage)
-            code = ame__gpu_move(request->buffer, message->data, message->length);
-        else if (message->length)
-            memcpy(request->buffer, message->data, message->length);
+        request->moved = 0;
+        if (request->stage && message->length) code = ame__gpu_stage_sink(request->stage, message->length, &to);
+        if (!code && message->length) memcpy(to, message->data, message->length);
+        if (!code && request->stage && message->length) code = ame__staged_store(request, message->length, true);
         ame__request_done(request, code, code ? ame__error_text() : NULL);
     }
     ame__message_drop(message);

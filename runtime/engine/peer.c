@@ -206,7 +206,7 @@ static void resume_senders(int rank)
         if (peer->paused_for != rank) continue;
         peer->paused_for = -1;
         engine->paused_count--;
-        if (peer->conn) ame__conn_pause(peer->conn, false);
+        if (peer->conn) ame__conn_pause(peer->conn, AME__PAUSE_RELAY, false);
     }
 }
 

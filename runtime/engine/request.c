@@ -53,6 +53,7 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
 {
     ame__list_remove(&request->link);
     if (request->slot) ame__slot_drop(request);
+    if (request->stage && !code && (code = ame__gpu_stage_look(request->stage))) text = ame__error_text();
     if (request->code == AME_OK && code) {
         request->code = code;
         request->text = text ? strdup(text) : NULL;
@@ -60,8 +61,8 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
     }
     if (request->out_busy) return; /* its buffer is still being sent from; comes back here when that ends */
     if (__builtin_expect(request->stage != NULL, 0)) {
-        ame__gpu_stage_close(request->stage);
-        request->stage = NULL;
+        if (ame__staged_busy(request)) return; /* likewise */
+        ame__staged_close(request);
     }
     request->phase = AME__DONE;
     if (request->kind != AME__COLL) request->comm->active--;

@@ -10,27 +10,24 @@
 #include "base/log.h"
 #include "base/vars.h"
 
-enum { SLOTS_MOST = 256, BOUNCES = 4, BOUNCE_BYTES_MAX = 256 << 20, QUERIES = 200 /* before waiting asleep */ };
+enum { SLOTS_MOST = 256, AHEAD = 2 /* parts of a send */, QUERIES = 64 /* at once, for one copy */ };
 
 struct slot {
-    unsigned char *memory;
+    struct slot *next;     /* in the stage */
+    unsigned char *memory; /* NULL: only an event */
     ame__cu_event event;
+    size_t begin; /* send: of the part */
     bool used;
-    bool copying; /* `event` has been recorded behind a copy and not been waited for */
+    bool copying; /* `event` has been recorded behind a copy, which has not been seen to end */
+    bool budgeted;
 };
 
 struct ame__gpu_stage {
     unsigned char *device;
-    void *whole; /* of a short send */
-    struct slot *slots[2];
-    unsigned turn;  /* which slot is next */
+    struct slot *first, *last; /* in the order in which their copies were begun */
+    struct slot *filling;      /* receive: bytes are being read into it */
+    unsigned flying;
     size_t fetched; /* long send: end of what has been asked for from the device */
-};
-
-struct bounce {
-    void *memory;
-    size_t bytes;
-    bool used;
 };
 
 /* File scope as the device is (device.c). The lock is for ame_gpu_close; all else has the engine's lock. */
@@ -41,7 +38,7 @@ static struct {
     size_t chunk;
     struct slot slots[SLOTS_MOST];
     int count;
-    struct bounce bounces[BOUNCES];
+    int sending; /* slots that sends have, pinned or not */
     ame__cu_stream stream;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -56,12 +53,9 @@ static void close_pool(const struct ame__cuda *cuda)
         (void) cuda->event_destroy(pool.slots[i].event);
         (void) cuda->host_free(pool.slots[i].memory);
     }
-    for (int i = 0; i < BOUNCES; i++)
-        if (pool.bounces[i].memory) (void) cuda->host_free(pool.bounces[i].memory);
     if (pool.ready) (void) cuda->stream_destroy(pool.stream);
     memset(pool.slots, 0, sizeof pool.slots);
-    memset(pool.bounces, 0, sizeof pool.bounces);
-    pool.count = 0;
+    pool.count = pool.sending = 0;
     pool.ready = false;
     pthread_mutex_unlock(&pool.lock);
 }
@@ -81,6 +75,15 @@ static ame__cu_result open_pool(const struct ame__cuda *cuda)
     pool.ready = !result;
     ame__gpu_on_close = close_pool;
     return result;
+}
+
+/* Begins a call: the device is there, and the pool is open. */
+static int enter(const struct ame__cuda **cuda)
+{
+    int code = ame__gpu_enter(words, cuda);
+    if (code || pool.ready) return code;
+    ame__cu_result result = open_pool(*cuda);
+    return result ? ame__gpu_leave(result, words, "making a stream") : AME_OK;
 }
 
 static ame__cu_result make_event(const struct ame__cuda *cuda, struct slot *slot)
@@ -110,22 +113,28 @@ static struct slot *take_pinned(const struct ame__cuda *cuda)
     return slot;
 }
 
-static struct slot *take_slot(const struct ame__cuda *cuda)
+/* One in ordinary memory of `bytes`, which may be 0; or NULL. */
+static struct slot *make_slot(const struct ame__cuda *cuda, size_t bytes)
 {
-    struct slot *slot = take_pinned(cuda);
-    if (slot) return slot;
-    slot = calloc(1, sizeof *slot);
+    struct slot *slot = calloc(1, sizeof *slot);
     if (!slot) return NULL;
-    slot->memory = malloc(AME__GPU_SLOT_BYTES);
-    if (slot->memory && !make_event(cuda, slot)) return slot;
+    slot->memory = bytes ? malloc(bytes) : NULL;
+    if ((slot->memory || !bytes) && !make_event(cuda, slot)) return slot;
     free(slot->memory);
     free(slot);
     return NULL;
 }
 
+static struct slot *take_slot(const struct ame__cuda *cuda)
+{
+    struct slot *slot = take_pinned(cuda);
+    return slot ? slot : make_slot(cuda, AME__GPU_SLOT_BYTES);
+}
+
 static void give_slot(const struct ame__cuda *cuda, struct slot *slot)
 {
-    if (!slot) return;
+    pool.sending -= slot->budgeted;
+    slot->budgeted = false;
     if (slot >= pool.slots && slot < pool.slots + SLOTS_MOST) {
         slot->used = false;
         return;
@@ -135,108 +144,15 @@ static void give_slot(const struct ame__cuda *cuda, struct slot *slot)
     free(slot);
 }
 
-/* ---- copies -------------------------------------------------------------------------------------- */
-
-static ame__cu_pointer address(const void *pointer)
+/* One for a part of a send. NULL: other sends have all that there are (*wait), or out of memory. */
+static struct slot *take_budgeted(const struct ame__cuda *cuda, bool *wait)
 {
-    return (ame__cu_pointer) (uintptr_t) pointer;
-}
-
-static ame__cu_result begin_copy(const struct ame__cuda *cuda, struct slot *slot, void *to, const void *from,
-                                 size_t bytes)
-{
-    ame__cu_result result = cuda->copy(address(to), address(from), bytes, pool.stream);
-    if (!result) result = cuda->event_record(slot->event, pool.stream);
-    if (!result) slot->copying = true;
-    return result;
-}
-
-/* First by asking, since it is nearly always done or about to be; asleep if not. */
-static ame__cu_result wait_copy(const struct ame__cuda *cuda, struct slot *slot)
-{
-    ame__cu_result result = AME__CU_NOT_READY;
-    if (!slot || !slot->copying) return AME__CU_SUCCESS;
-    slot->copying = false;
-    for (int i = 0; i < QUERIES && result == AME__CU_NOT_READY; i++) result = cuda->event_query(slot->event);
-    return result == AME__CU_NOT_READY ? cuda->event_synchronize(slot->event) : result;
-}
-
-/* Both slots of a stage; false: out of memory. */
-static bool take_slots(const struct ame__cuda *cuda, struct ame__gpu_stage *stage)
-{
-    for (int i = 0; i < 2; i++)
-        if (!stage->slots[i] && !(stage->slots[i] = take_slot(cuda))) return false;
-    return true;
-}
-
-static int no_memory(void)
-{
-    return ame__fail(AME_E_NOMEM, "out of memory for %s", words);
-}
-
-int ame__gpu_move(void *to, const void *from, size_t bytes)
-{
-    const struct ame__cuda *cuda;
-    if (bytes == 0) return AME_OK;
-    int code = ame__gpu_enter(words, &cuda);
-    if (code) return code;
-    ame__cu_result result = open_pool(cuda);
-    if (!result) result = cuda->copy(address(to), address(from), bytes, pool.stream);
-    if (!result) result = ame__gpu_drain(cuda, pool.stream);
-    return ame__gpu_leave(result, words, "copying %zu bytes", bytes);
-}
-
-/* ---- sending ------------------------------------------------------------------------------------- */
-
-/* A stage, with the pool ready. */
-static int make_stage(const void *device, struct ame__gpu_stage **stage)
-{
-    const struct ame__cuda *cuda;
-    int code = ame__gpu_enter(words, &cuda);
-    if (!code) code = ame__gpu_leave(open_pool(cuda), words, "making a stream");
-    if (code) return code;
-    *stage = calloc(1, sizeof **stage);
-    if (!*stage) return no_memory();
-    (*stage)->device = (unsigned char *) (uintptr_t) device; /* of a send: is only read */
-    return AME_OK;
-}
-
-/* Copies all of a short message to host memory. */
-static int fetch_all(struct ame__gpu_stage *stage, size_t length, unsigned char **host)
-{
-    const struct ame__cuda *cuda;
-    int code = ame__gpu_enter(words, &cuda);
-    if (code) return code;
-    struct slot *slot = length > AME__GPU_SLOT_BYTES ? NULL : take_pinned(cuda);
-    ame__cu_result result = AME__CU_SUCCESS;
-    stage->slots[0] = slot;
-    if (!slot) stage->whole = malloc(length);
-    unsigned char *to = slot ? slot->memory : stage->whole;
-    if (slot) {
-        result = begin_copy(cuda, slot, to, stage->device, length);
-        if (!result) result = wait_copy(cuda, slot);
-    } else if (to) {
-        result = cuda->copy(address(to), address(stage->device), length, pool.stream);
-        if (!result) result = ame__gpu_drain(cuda, pool.stream);
-    }
-    code = ame__gpu_leave(result, words, "copying %zu bytes from the device", length);
-    if (!code && !to) code = no_memory();
-    if (!code) *host = to;
-    return code;
-}
-
-int ame__gpu_stage_send(const void *device, size_t length, size_t whole, struct ame__gpu_stage **stage,
-                        unsigned char **host)
-{
-    struct ame__gpu_stage *made = NULL;
-    int code = make_stage(device, &made);
-    if (!code && length <= whole) code = fetch_all(made, length, host);
-    if (code) {
-        ame__gpu_stage_close(made);
-        return code;
-    }
-    *stage = made;
-    return AME_OK;
+    *wait = pool.sending >= (pool.limit > AHEAD ? pool.limit : AHEAD);
+    struct slot *slot = *wait ? NULL : take_slot(cuda);
+    if (!slot) return NULL;
+    slot->budgeted = true;
+    pool.sending++;
+    return slot;
 }
 
 size_t ame__gpu_chunk(void)
@@ -244,11 +160,162 @@ size_t ame__gpu_chunk(void)
     return pool.chunk ? pool.chunk : AME__GPU_SLOT_BYTES / 2;
 }
 
-static ame__cu_result fetch(const struct ame__cuda *cuda, struct ame__gpu_stage *stage, struct slot *slot,
-                            size_t length)
+int ame__gpu_stage_ready(void)
 {
-    ame__cu_result result = begin_copy(cuda, slot, slot->memory, stage->device + stage->fetched, length);
-    if (!result) stage->fetched += length;
+    const struct ame__cuda *cuda;
+    int code = enter(&cuda);
+    return code ? code : ame__gpu_leave(AME__CU_SUCCESS, words, " ");
+}
+
+/* ---- copies -------------------------------------------------------------------------------------- */
+
+static ame__cu_pointer address(const void *pointer)
+{
+    return (ame__cu_pointer) (uintptr_t) pointer;
+}
+
+/* The slot becomes the last of the stage. */
+static ame__cu_result begin_copy(const struct ame__cuda *cuda, struct ame__gpu_stage *stage, struct slot *slot,
+                                 void *to, const void *from, size_t bytes)
+{
+    slot->next = NULL;
+    *(stage->first ? &stage->last->next : &stage->first) = slot;
+    stage->last = slot;
+    ame__cu_result result = cuda->copy(address(to), address(from), bytes, pool.stream);
+    if (!result) result = cuda->event_record(slot->event, pool.stream);
+    if (result) return result;
+    slot->copying = true;
+    stage->flying++;
+    return AME__CU_SUCCESS;
+}
+
+/* Those of one stream end in order. `queries`: how often to ask for the first one. */
+static ame__cu_result look(const struct ame__cuda *cuda, struct ame__gpu_stage *stage, int queries)
+{
+    for (struct slot *slot = stage->first; slot; slot = slot->next) {
+        ame__cu_result result = AME__CU_NOT_READY;
+        if (!slot->copying) continue;
+        for (; queries > 0 && result == AME__CU_NOT_READY; queries--) result = cuda->event_query(slot->event);
+        if (result == AME__CU_NOT_READY) break;
+        slot->copying = false;
+        stage->flying--;
+        if (result) return result;
+        queries = 1;
+    }
+    return AME__CU_SUCCESS;
+}
+
+/* After AME_E_GPU_LOST nothing is under way any more. */
+static int settle(struct ame__gpu_stage *stage, int code)
+{
+    for (struct slot *slot = stage->first; slot && code == AME_E_GPU_LOST; slot = slot->next) slot->copying = false;
+    if (code == AME_E_GPU_LOST) stage->flying = 0;
+    return code;
+}
+
+static int no_memory(void)
+{
+    return ame__fail(AME_E_NOMEM, "out of memory for %s", words);
+}
+
+unsigned ame__gpu_stage_flying(const struct ame__gpu_stage *stage)
+{
+    return stage->flying;
+}
+
+int ame__gpu_stage_look(struct ame__gpu_stage *stage)
+{
+    const struct ame__cuda *cuda;
+    if (!stage->flying) return AME_OK;
+    int code = enter(&cuda);
+    if (!code) code = ame__gpu_leave(look(cuda, stage, QUERIES), words, "copying");
+    return settle(stage, code);
+}
+
+int ame__gpu_move(void *to, const void *from, size_t bytes)
+{
+    const struct ame__cuda *cuda;
+    if (bytes == 0) return AME_OK;
+    int code = enter(&cuda);
+    if (code) return code;
+    ame__cu_result result = cuda->copy(address(to), address(from), bytes, pool.stream);
+    if (!result) result = ame__gpu_drain(cuda, pool.stream);
+    return ame__gpu_leave(result, words, "copying %zu bytes", bytes);
+}
+
+/* ---- a stage ------------------------------------------------------------------------------------- */
+
+struct ame__gpu_stage *ame__gpu_stage_make(const void *device)
+{
+    struct ame__gpu_stage *stage = calloc(1, sizeof *stage);
+    if (stage) stage->device = (unsigned char *) (uintptr_t) device; /* of a send: is only read */
+    return stage;
+}
+
+void ame__gpu_stage_close(struct ame__gpu_stage *stage)
+{
+    const struct ame__cuda *cuda = NULL;
+    if (!stage) return;
+    if (stage->first || stage->filling) {
+        char text[AME__ERROR_TEXT_MAX]; /* of what this operation has failed with, if it has */
+        memcpy(text, ame__error_text(), sizeof text);
+        bool entered = !enter(&cuda);
+        for (struct slot *slot = stage->first, *next; slot; slot = next) {
+            next = slot->next;
+            if (entered && slot->copying) (void) cuda->event_synchronize(slot->event);
+            slot->copying = false;
+            give_slot(entered ? cuda : NULL, slot);
+        }
+        if (stage->filling) give_slot(entered ? cuda : NULL, stage->filling);
+        if (entered) (void) ame__gpu_leave(AME__CU_SUCCESS, words, " ");
+        ame__error_adopt(AME_OK, text);
+    }
+    free(stage);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+int ame__gpu_stage_whole(struct ame__gpu_stage *stage, size_t length, unsigned char **host)
+{
+    const struct ame__cuda *cuda;
+    int code = enter(&cuda);
+    if (code) return code;
+    struct slot *slot = length > AME__GPU_SLOT_BYTES ? NULL : take_pinned(cuda);
+    if (!slot) slot = make_slot(cuda, length);
+    ame__cu_result result = AME__CU_SUCCESS;
+    if (slot) result = begin_copy(cuda, stage, slot, slot->memory, stage->device, length);
+    code = ame__gpu_leave(result, words, "copying %zu bytes from the device", length);
+    if (!code && !slot) code = no_memory();
+    if (!code) *host = slot->memory;
+    return settle(stage, code);
+}
+
+static void drop_first(const struct ame__cuda *cuda, struct ame__gpu_stage *stage)
+{
+    struct slot *slot = stage->first;
+    stage->first = slot->next;
+    give_slot(cuda, slot);
+}
+
+/* Begins to copy further parts of `length`. */
+static ame__cu_result fetch(const struct ame__cuda *cuda, struct ame__gpu_stage *stage, size_t length, size_t total,
+                            bool *memory)
+{
+    int parts = 0;
+    ame__cu_result result = AME__CU_SUCCESS;
+    for (struct slot *slot = stage->first; slot; slot = slot->next) parts++;
+    for (; !result && parts < AHEAD && stage->fetched < total; parts++) {
+        bool wait;
+        struct slot *slot = take_budgeted(cuda, &wait);
+        if (!slot) {
+            *memory = wait || stage->first;
+            break;
+        }
+        size_t left = total - stage->fetched, bytes = left < length ? left : length;
+        slot->begin = stage->fetched;
+        result = begin_copy(cuda, stage, slot, slot->memory, stage->device + stage->fetched, bytes);
+        stage->fetched += bytes;
+    }
     return result;
 }
 
@@ -256,134 +323,63 @@ int ame__gpu_stage_part(struct ame__gpu_stage *stage, size_t offset, size_t leng
                         const unsigned char **part)
 {
     const struct ame__cuda *cuda;
-    int code = ame__gpu_enter(words, &cuda);
-    if (code) return code;
-    bool memory = take_slots(cuda, stage);
-    struct slot *slot = stage->slots[stage->turn], *other = stage->slots[1 - stage->turn];
-    ame__cu_result result = AME__CU_SUCCESS;
-    if (memory && stage->fetched == offset) result = fetch(cuda, stage, slot, length); /* the first part */
-    if (!result && memory && stage->fetched < total) {
-        size_t left = total - stage->fetched;
-        result = fetch(cuda, stage, other, left < length ? left : length);
-    }
-    if (!result && memory) result = wait_copy(cuda, slot);
-    stage->turn = 1 - stage->turn;
+    bool memory = true;
+    *part = NULL;
+    int code = enter(&cuda);
+    if (code) return settle(stage, code);
+    while (stage->first && stage->first->begin < offset) drop_first(cuda, stage);
+    ame__cu_result result = fetch(cuda, stage, length, total, &memory);
+    if (!result && stage->first) result = look(cuda, stage, stage->first->copying ? QUERIES : 1);
     code = ame__gpu_leave(result, words, "copying part of %zu bytes from the device", total);
     if (!code && !memory) code = no_memory();
-    if (!code) *part = slot->memory;
-    return code;
+    if (!code && stage->first && !stage->first->copying) *part = stage->first->memory;
+    return settle(stage, code);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------------- */
 
-int ame__gpu_stage_recv(void *device, struct ame__gpu_stage **stage)
+/* Slots whose copy has ended are not needed any more. */
+static ame__cu_result reap(const struct ame__cuda *cuda, struct ame__gpu_stage *stage)
 {
-    struct ame__gpu_stage *made = NULL;
-    int code = make_stage(device, &made);
-    if (!code) *stage = made;
-    return code;
+    ame__cu_result result = look(cuda, stage, 1);
+    while (stage->first && !stage->first->copying) drop_first(cuda, stage);
+    return result;
 }
 
 int ame__gpu_stage_sink(struct ame__gpu_stage *stage, size_t length, unsigned char **sink)
 {
     const struct ame__cuda *cuda;
     if (length > AME__GPU_SLOT_BYTES) return ame__fail(AME_E_INTERNAL, "%s: a frame of %zu bytes", words, length);
-    int code = ame__gpu_enter(words, &cuda);
-    if (code) return code;
-    if (!stage->slots[stage->turn]) stage->slots[stage->turn] = take_slot(cuda);
-    struct slot *slot = stage->slots[stage->turn];
-    code = ame__gpu_leave(wait_copy(cuda, slot), words, "copying to the device");
-    if (!code && !slot) code = no_memory();
-    if (!code) *sink = slot->memory;
-    return code;
+    int code = enter(&cuda);
+    if (code) return settle(stage, code);
+    ame__cu_result result = reap(cuda, stage);
+    if (!result && !stage->filling) stage->filling = take_slot(cuda);
+    code = ame__gpu_leave(result, words, "copying to the device");
+    if (!code && !stage->filling) code = no_memory();
+    if (!code) *sink = stage->filling->memory;
+    return settle(stage, code);
 }
 
 int ame__gpu_stage_store(struct ame__gpu_stage *stage, size_t offset, size_t length)
 {
     const struct ame__cuda *cuda;
-    struct slot *slot = stage->slots[stage->turn];
-    int code = ame__gpu_enter(words, &cuda);
-    if (code) return code;
-    stage->turn = 1 - stage->turn;
-    return ame__gpu_leave(begin_copy(cuda, slot, stage->device + offset, slot->memory, length), words,
-                          "copying %zu bytes to the device", length);
+    int code = enter(&cuda);
+    if (code) return settle(stage, code);
+    struct slot *slot = stage->filling;
+    stage->filling = NULL;
+    ame__cu_result result = begin_copy(cuda, stage, slot, stage->device + offset, slot->memory, length);
+    if (!result) result = reap(cuda, stage);
+    return settle(stage, ame__gpu_leave(result, words, "copying %zu bytes to the device", length));
 }
 
-int ame__gpu_stage_finish(struct ame__gpu_stage *stage)
+int ame__gpu_stage_direct(struct ame__gpu_stage *stage, const void *from, size_t length)
 {
     const struct ame__cuda *cuda;
-    int code = ame__gpu_enter(words, &cuda);
+    int code = enter(&cuda);
     if (code) return code;
-    ame__cu_result result = wait_copy(cuda, stage->slots[0]);
-    ame__cu_result second = wait_copy(cuda, stage->slots[1]);
-    return ame__gpu_leave(result ? result : second, words, "copying to the device");
-}
-
-void ame__gpu_stage_close(struct ame__gpu_stage *stage)
-{
-    const struct ame__cuda *cuda = NULL;
-    if (!stage) return;
-    if (stage->slots[0] || stage->slots[1]) {
-        char text[AME__ERROR_TEXT_MAX]; /* of what this operation has failed with, if it has */
-        memcpy(text, ame__error_text(), sizeof text);
-        bool entered = !ame__gpu_enter(words, &cuda);
-        for (int i = 0; i < 2; i++) {
-            if (entered) (void) wait_copy(cuda, stage->slots[i]);
-            give_slot(entered ? cuda : NULL, stage->slots[i]);
-        }
-        if (entered) (void) ame__gpu_leave(AME__CU_SUCCESS, words, " ");
-        ame__error_adopt(AME_OK, text);
-    }
-    free(stage->whole);
-    free(stage);
-}
-
-/* ---- collective calls ---------------------------------------------------------------------------- */
-
-/* A kept piece of pinned memory that fits and is not much too large; or a new one in place of one that does not. */
-static void *take_bounce(const struct ame__cuda *cuda, size_t bytes)
-{
-    struct bounce *empty = NULL;
-    for (int i = 0; i < BOUNCES; i++) {
-        struct bounce *bounce = &pool.bounces[i];
-        if (bounce->used) continue;
-        if (bounce->bytes >= bytes) {
-            bounce->used = true;
-            return bounce->memory;
-        }
-        if (!empty || bounce->bytes < empty->bytes) empty = bounce;
-    }
-    if (!empty || bytes > BOUNCE_BYTES_MAX) return NULL;
-    if (empty->memory) (void) cuda->host_free(empty->memory);
-    memset(empty, 0, sizeof *empty);
-    size_t room = AME__GPU_SLOT_BYTES / 16;
-    while (room < bytes) room *= 2;
-    if (cuda->host_alloc(&empty->memory, room, AME__CU_HOSTALLOC_PORTABLE)) {
-        empty->memory = NULL;
-        return NULL;
-    }
-    empty->bytes = room;
-    empty->used = true;
-    return empty->memory;
-}
-
-void *ame__gpu_bounce_take(size_t bytes)
-{
-    const struct ame__cuda *cuda;
-    void *memory = NULL;
-    if (!ame__gpu_enter(words, &cuda)) {
-        if (!open_pool(cuda)) memory = take_bounce(cuda, bytes);
-        (void) ame__gpu_leave(AME__CU_SUCCESS, words, " ");
-    }
-    return memory ? memory : malloc(bytes ? bytes : 1);
-}
-
-void ame__gpu_bounce_give(void *memory)
-{
-    for (int i = 0; i < BOUNCES; i++) {
-        if (!memory || pool.bounces[i].memory != memory) continue;
-        pool.bounces[i].used = false;
-        return;
-    }
-    free(memory);
+    struct slot *slot = make_slot(cuda, 0);
+    ame__cu_result result = AME__CU_SUCCESS;
+    if (slot) result = begin_copy(cuda, stage, slot, stage->device, from, length);
+    code = ame__gpu_leave(result, words, "copying %zu bytes within the device", length);
+    return settle(stage, !code && !slot ? no_memory() : code);
 }

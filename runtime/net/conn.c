@@ -114,16 +114,17 @@ static void watch_open(struct ame__conn *conn)
     ame__conn_watch(conn, (conn->paused ? 0 : UV_READABLE) | (writing ? UV_WRITABLE : 0));
 }
 
-void ame__conn_pause(struct ame__conn *conn, bool paused)
+void ame__conn_pause(struct ame__conn *conn, enum ame__pause why, bool paused)
 {
-    conn->paused = paused;
+    conn->paused = paused ? conn->paused | (unsigned) why : conn->paused & ~(unsigned) why;
     if (conn->state == AME__CONN_OPEN) watch_open(conn);
 }
 
 void ame__conn_end(struct ame__conn *conn)
 {
     shutdown(conn->fd, SHUT_WR);
-    ame__conn_pause(conn, false);
+    conn->paused = 0;
+    if (conn->state == AME__CONN_OPEN) watch_open(conn);
     if (conn->ending || conn->state != AME__CONN_OPEN) return;
     conn->ending = true;
     conn->deadline = ame__now_ns() + (int64_t) AME__END_SECONDS * 1000000000;
@@ -551,7 +552,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct ame__conn *conn = poll->data;
     if (status < 0) { /* libuv has stopped watching: EPOLLERR; recv tells the cause */
         conn->watched = 0;
-        conn->paused = false; /* it is dead: read what is left and hear of it */
+        conn->paused = 0; /* it is dead: read what is left and hear of it */
         events = UV_READABLE;
     }
     if (conn->state != AME__CONN_OPEN) {

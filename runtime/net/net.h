@@ -117,7 +117,7 @@ struct ame__conn {
     unsigned char *sink; /* where the next payload byte goes */
     size_t sink_size;    /* room there */
     bool large;
-    bool paused;           /* by the owner: nothing is read */
+    unsigned paused;       /* enum ame__pause: nothing is read */
     size_t partial_length; /* of a handshake message or header */
     unsigned char partial[AME__ANSWER_SIZE];
     unsigned char hello[AME__HELLO_SIZE], answer[AME__ANSWER_SIZE]; /* the bytes of the handshake, for the proofs */
@@ -187,7 +187,12 @@ void ame__conn_send_copy(struct ame__conn *conn, const struct ame__header *heade
 void ame__conn_flush(struct ame__conn *conn);
 /* Reads what has arrived; not while a frame is being handled. */
 void ame__conn_read(struct ame__conn *conn);
-void ame__conn_pause(struct ame__conn *conn, bool paused);
+/* Why a connection is not read for a while. */
+enum ame__pause {
+    AME__PAUSE_RELAY = 1, /* too much waits for where its frames go */
+    AME__PAUSE_DEVICE = 2 /* the device is behind */
+};
+void ame__conn_pause(struct ame__conn *conn, enum ame__pause why, bool paused);
 /* This side sends no more; what the other side has sent is still read, then its end closes the connection. A host that is
  * lost sends no end: after AME__END_SECONDS without a byte the connection is closed all the same. */
 void ame__conn_end(struct ame__conn *conn);

@@ -22,6 +22,9 @@
  * behind them (an event query does one step), so that a missing wait is noticed. A copy that involves host memory from
  * anywhere but cuMemHostAlloc is done at once, as the real driver does.
  *
+ * A program may hold the device back: after mockcuda_hold(1) (dlsym) no operation of a stream is done until
+ * mockcuda_hold(0); who waits for one meanwhile, or makes one that is done at once, is aborted with a message.
+ *
  * Environment:
  *     MOCKCUDA_DEVICES   their number, or a list separated by commas of NAME[/UUID] where UUID is 32 hexadecimal digits;
  *                        default 1. A name with " MIG " in it is a MIG instance. Without UUID it is made from the position,
@@ -128,6 +131,7 @@ static struct CUfunc_st *functions; /* kept to the end, as modules are: they bel
 static struct CUmod_st *modules;
 static void *kernels;
 static result sticky;
+static bool held;
 static size_t memory_limit = 256u << 20;
 static struct {
     char function[64];
@@ -532,8 +536,26 @@ EXPORT result cuPointerGetAttributes(unsigned count, unsigned *attributes, void 
 
 /* ---- streams ------------------------------------------------------------------------------------- */
 
+EXPORT void mockcuda_hold(int hold)
+{
+    pthread_mutex_lock(&lock);
+    held = hold;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Bytes of pinned memory that there are now. */
+EXPORT size_t mockcuda_pinned(void)
+{
+    size_t bytes = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < host_range_count; i++) bytes += host_ranges[i].bytes;
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}
+
 static void run_one(struct CUstream_st *stream)
 {
+    if (held) die("somebody waits for a device that is held back");
     struct operation *operation = &stream->queue[stream->first % OPERATIONS_MAX];
     if (operation->kind == COPY) memmove(operation->to, operation->from, operation->bytes);
     if (operation->kind == FILL) memset(operation->to, operation->value, operation->bytes);
@@ -631,7 +653,7 @@ EXPORT result cuStreamQuery(struct CUstream_st *stream)
     BEGIN("cuStreamQuery");
     NEED_CONTEXT();
     stream = or_default(stream);
-    if (stream->count) run_one(stream);
+    if (stream->count && !held) run_one(stream);
     return leave(stream->count ? NOT_READY : SUCCESS);
 }
 
@@ -675,7 +697,7 @@ EXPORT result cuEventQuery(struct CUevent_st *event)
 {
     BEGIN("cuEventQuery");
     NEED_CONTEXT();
-    if (event->stream) run_one(event->stream);
+    if (event->stream && !held) run_one(event->stream);
     return leave(event->stream ? NOT_READY : SUCCESS);
 }
 
