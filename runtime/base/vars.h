@@ -40,7 +40,8 @@ enum ame__var_group { AME__VAR_BY_USER, AME__VAR_BY_LAUNCHER };
     X(GPU_CHUNK, BY_USER, BYTES, "512k", 4096, 1 << 20,                                                                \
       "parts in which device memory is sent and received, so that copies and network work at the same time")           \
     X(GPU_SLOTS, BY_USER, NUMBER, "4", 0, 256,                                                                         \
-      "parts of pinned memory for that, of 1 MiB each; two per message in flight, others use ordinary memory")         \
+      "parts of pinned memory for that, of 1 MiB each; long sends take two each, or wait; receives that find none "    \
+      "use ordinary memory")                                                                                           \
     X(HEARTBEAT, BY_USER, SECONDS, "-1", -1, 1e8,                                                                      \
       "a rank that has been stopped (SIGSTOP, not by a debugger) for so long has failed, and ameexec kills it; 0: a "  \
       "stopped rank is waited for; -1: 0 in a job on one host, 13 on several")                                         \

@@ -60,7 +60,8 @@ static int prepare_recv(struct ame_request *request, void *buf, size_t capacity,
 static int stage_device(struct ame_request *request, const char *function)
 {
     int code = ame__gpu_stage_ready();
-    if (!code && !(request->stage = ame__gpu_stage_make(request->buffer))) code = ame__fail(AME_E_NOMEM, "out of memory");
+    if (!code && !(request->stage = ame__gpu_stage_make(request->buffer)))
+        code = ame__fail(AME_E_NOMEM, "out of memory");
     request->device = !code;
     return code ? ame__error_prefix(code, "%s", function) : AME_OK;
 }

@@ -97,7 +97,7 @@ struct ame_request {
     unsigned char *fetched;
     struct ame__list on_device; /* in engine->on_device: goes on with resume(), see staged.c */
     void (*resume)(struct ame_request *request, int code);
-    uint64_t stamp;               /* order among the posted receives of a context */
+    uint64_t stamp; /* order among the posted receives of a context */
 
     int source, got_tag; /* the message that was received: rank in the world */
     size_t got_length;
@@ -327,7 +327,7 @@ struct ame__engine {
     uv_timer_t notice_timer, device_timer;
     bool timer_open, device_open;
     struct ame__list on_device; /* requests that wait for a copy */
-    int *leavers; /* hub: finalized and not announced yet */
+    int *leavers;               /* hub: finalized and not announced yet */
     int leaver_count;
     int paused_count;
 

@@ -169,8 +169,7 @@ static void end_receive(struct ame__conn *conn, struct ame_request *request)
 {
     bool last = conn->header.kind == AME__FRAME_EAGER || request->moved + conn->header.length == request->accepted;
     int code = AME_OK;
-    if (request->stage && conn->header.length)
-        code = ame__staged_store(request, (size_t) conn->header.length, last);
+    if (request->stage && conn->header.length) code = ame__staged_store(request, (size_t) conn->header.length, last);
     request->moved += conn->header.length;
     if (last || code) ame__request_done(request, code, code ? ame__error_text() : NULL);
 }

@@ -5,7 +5,7 @@
  * of the loop looks at it each LOOK_MS. Most copies have ended when they are asked for at once, and never come here.
  *
  * ame__request_done puts a request off in the same way while copies from or to its buffer are under way, so that nobody
- * uses the buffer before. A receive that is AHEAD frames ahead of its device has its connection paused.
+ * uses the buffer before. A receive that is AME__GPU_AHEAD frames ahead of its device has its connection paused.
  *
  * Everything here wants the engine's lock.
  */
@@ -15,7 +15,7 @@
 
 #include "base/error.h"
 
-enum { LOOK_MS = 1, AHEAD = 2 };
+enum { LOOK_MS = 1 };
 
 static void tick(uv_timer_t *timer)
 {
@@ -125,7 +125,7 @@ static void caught_up(struct ame_request *request, int code)
 {
     if (code)
         ame__request_done(request, code, ame__error_text());
-    else if (ame__gpu_stage_flying(request->stage) >= AHEAD)
+    else if (ame__gpu_stage_flying(request->stage) >= AME__GPU_AHEAD)
         ame__staged_await(request, caught_up);
     else
         hold(request, false);
@@ -134,9 +134,9 @@ static void caught_up(struct ame_request *request, int code)
 int ame__staged_store(struct ame_request *request, size_t length, bool last)
 {
     int code = ame__gpu_stage_store(request->stage, request->moved, length);
-    if (code || last || ame__gpu_stage_flying(request->stage) < AHEAD || request->holds) return code;
+    if (code || last || ame__gpu_stage_flying(request->stage) < AME__GPU_AHEAD || request->holds) return code;
     code = ame__gpu_stage_look(request->stage);
-    if (code || ame__gpu_stage_flying(request->stage) < AHEAD) return code;
+    if (code || ame__gpu_stage_flying(request->stage) < AME__GPU_AHEAD) return code;
     hold(request, true);
     ame__staged_await(request, caught_up);
     return AME_OK;
@@ -152,7 +152,7 @@ static int copy_parts(struct ame_request *request)
         int code = AME_OK;
         if (request->device) { /* to it */
             unsigned char *sink;
-            if (ame__gpu_stage_flying(stage) >= AHEAD) return AME_OK;
+            if (ame__gpu_stage_flying(stage) >= AME__GPU_AHEAD) return AME_OK;
             code = ame__gpu_stage_sink(stage, length, &sink);
             if (code) return code;
             memcpy(sink, request->fetched + request->moved, length);

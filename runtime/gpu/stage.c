@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/vars.h"
 
-enum { SLOTS_MOST = 256, AHEAD = 2 /* parts of a send */, QUERIES = 64 /* at once, for one copy */ };
+enum { SLOTS_MOST = 256, QUERIES = 64 /* at once, for one copy */ };
 
 struct slot {
     struct slot *next;     /* in the stage */
@@ -147,7 +147,7 @@ static void give_slot(const struct ame__cuda *cuda, struct slot *slot)
 /* One for a part of a send. NULL: other sends have all that there are (*wait), or out of memory. */
 static struct slot *take_budgeted(const struct ame__cuda *cuda, bool *wait)
 {
-    *wait = pool.sending >= (pool.limit > AHEAD ? pool.limit : AHEAD);
+    *wait = pool.sending >= (pool.limit > AME__GPU_AHEAD ? pool.limit : AME__GPU_AHEAD);
     struct slot *slot = *wait ? NULL : take_slot(cuda);
     if (!slot) return NULL;
     slot->budgeted = true;
@@ -304,7 +304,7 @@ static ame__cu_result fetch(const struct ame__cuda *cuda, struct ame__gpu_stage 
     int parts = 0;
     ame__cu_result result = AME__CU_SUCCESS;
     for (struct slot *slot = stage->first; slot; slot = slot->next) parts++;
-    for (; !result && parts < AHEAD && stage->fetched < total; parts++) {
+    for (; !result && parts < AME__GPU_AHEAD && stage->fetched < total; parts++) {
         bool wait;
         struct slot *slot = take_budgeted(cuda, &wait);
         if (!slot) {

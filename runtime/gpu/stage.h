@@ -26,7 +26,10 @@
 
 #include "device.h"
 
-enum { AME__GPU_SLOT_BYTES = 1 << 20 /* at least what one frame can carry */ };
+enum {
+    AME__GPU_SLOT_BYTES = 1 << 20, /* at least what one frame can carry */
+    AME__GPU_AHEAD = 2             /* parts that are copied at a time for one message */
+};
 
 struct ame__gpu_stage;
 

@@ -1,6 +1,6 @@
 /* collectives.c - collective calls whose buffers are device memory, on some ranks or all, in place or not, with gaps.
  *
- *     gpu_collectives [LONGEST | failing]
+ *     gpu_collectives [LONGEST | failing LENGTH RANK]
  *
  * Each rank's memory is chosen from a number that all count up: bit r: rank r sends from the device, bit r+1: receives there.
  */
@@ -217,18 +217,31 @@ static void reductions(size_t count, int root)
             }
 }
 
-/* A device that fails on one rank fails the call on those that wait for it, and the next call works. */
-static void failing(void)
+/* Rank `rank`'s device fails in a broadcast of `length` bytes from device to device memory: it and those that wait for its
+ * bytes learn of it, others have all of them, and the next call works. */
+static void failing(size_t length, int rank)
 {
     void *memory = NULL;
-    unsigned char byte = 1;
-    CHECK_OK(ame_gpu_malloc(1, &memory));
-    CHECK_OK(ame_gpu_fill(memory, 1, 1, NULL));
+    int failed[2] = {0}, all[2];
+    CHECK_OK(ame_gpu_malloc(length, &memory));
+    CHECK_OK(ame_gpu_fill(memory, check_rank == 0, length, NULL));
     CHECK_OK(ame_gpu_synchronize(NULL));
-    int code = ame_bcast(check_rank == 0 ? memory : &byte, 1, 0, AME_COMM_WORLD);
-    CHECK_SAY(code == AME_E_GPU, "%d %s", code, ame_last_error());
-    CHECK(strstr(ame_last_error(), "rank 0 on host") && strstr(ame_last_error(), "CUDA"));
-    CHECK_OK(ame_bcast(check_rank == 0 ? memory : &byte, 1, 0, AME_COMM_WORLD));
+    int code = ame_bcast(memory, length, 0, AME_COMM_WORLD);
+    if (code) {
+        char who[40];
+        snprintf(who, sizeof who, "rank %d on host", rank);
+        CHECK_SAY(code == AME_E_GPU && strstr(ame_last_error(), who) && strstr(ame_last_error(), "CUDA"), "%d %s", code,
+                  ame_last_error());
+        failed[check_rank != rank] = 1;
+    } else {
+        expect_all(memory, length, 1);
+    }
+    CHECK_OK(ame_allreduce(failed, all, 2, AME_INT32, AME_SUM, AME_COMM_WORLD));
+    CHECK_SAY(all[0] == 1 && (all[1] > 0) == (rank == 0), "%d and %d", all[0], all[1]);
+    CHECK_OK(ame_gpu_fill(memory, 1, length, NULL));
+    CHECK_OK(ame_gpu_synchronize(NULL));
+    for (int root = 0; root < check_size; root++) CHECK_OK(ame_bcast(memory, length, root, AME_COMM_WORLD));
+    expect_all(memory, length, 1);
     CHECK_OK(ame_gpu_free(memory));
 }
 
@@ -242,7 +255,7 @@ int main(int argc, char **argv)
         CHECK_OK(ame_finalize());
         return CHECK_SKIP;
     }
-    if (argc > 1 && !strcmp(argv[1], "failing")) failing();
+    if (argc > 3 && !strcmp(argv[1], "failing")) failing(strtoull(argv[2], NULL, 10), atoi(argv[3]));
     size_t longest = argc > 1 ? strtoull(argv[1], NULL, 10) : SIZE_MAX;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths && lengths[i] <= longest; i++)
         for (int repeat = 0; repeat < 6; repeat++) {
