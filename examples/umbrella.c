@@ -69,25 +69,36 @@ static struct butane *make_windows(void)
     return w;
 }
 
-/* Makes all steps; results are those of the last chunk, which hold everything since the equilibration. */
-static void sample(ame_replicas *set, const struct butane *window, struct butane_result *results)
+/* Goes on from the checkpoint, which has the results so far. */
+static void resume(ame_replicas *set, struct butane_result *results)
+{
+    void *saved;
+    uint64_t length;
+    ame_replicas_report report;
+    example_check(ame_replicas_load(set, checkpoint, &saved, &length));
+    example_check(ame_replicas_inspect(set, &report));
+    if (length == windows * sizeof *results) memcpy(results, saved, length);
+    free(saved);
+    printf("going on from %s, after %llu steps\n", checkpoint, (unsigned long long) report.steps);
+}
+
+/* Makes all steps; results are those of the last chunk, which hold everything since the equilibration. Returns how many steps
+ * were left to be made. */
+static uint64_t sample(ame_replicas *set, const struct butane *window, struct butane_result *results)
 {
     const uint64_t all = equilibration + steps;
     ame_replicas_report report;
-    if (checkpoint && access(checkpoint, F_OK) == 0) {
-        example_check(ame_replicas_load(set, checkpoint, NULL, NULL));
-        example_check(ame_replicas_inspect(set, &report));
-        printf("going on from %s, after %llu steps\n", checkpoint, (unsigned long long) report.steps);
-    }
+    if (checkpoint && access(checkpoint, F_OK) == 0) resume(set, results);
     example_check(ame_replicas_inspect(set, &report));
-    if (report.steps >= all) example_fail("%s has all %llu steps already", checkpoint, (unsigned long long) all);
+    const uint64_t before = report.steps;
     while (report.steps < all) {
         uint64_t chunk = (all + chunks - 1) / chunks, left = all - report.steps;
         example_check(ame_replicas_run(set, chunk < left ? chunk : left, window, results));
-        if (checkpoint) example_check(ame_replicas_save(set, checkpoint, NULL, 0));
+        if (checkpoint) example_check(ame_replicas_save(set, checkpoint, results, windows * sizeof *results));
         example_check(ame_replicas_inspect(set, &report));
         example_progress("step", report.steps, all, report.seconds);
     }
+    return report.steps - before;
 }
 
 /* ---- analysis ------------------------------------------------------------------------------------ */
@@ -256,9 +267,8 @@ static int coordinate(ame_replicas *set)
     struct butane *window = make_windows();
     struct butane_result *results = example_alloc(windows, sizeof *results);
     struct analysis *a = example_alloc(1, sizeof *a);
-    ame_replicas_report before, report;
-    example_check(ame_replicas_inspect(set, &before));
-    sample(set, window, results);
+    ame_replicas_report report;
+    const uint64_t made = sample(set, window, results);
     example_check(ame_replicas_inspect(set, &report));
     analyse(a, window, results);
     write_files(a);
@@ -268,9 +278,12 @@ static int coordinate(ame_replicas *set)
         printf("%llu replicas were taken over from workers that died, %llu steps were repeated\n",
                (unsigned long long) report.moved, (unsigned long long) report.repeated_steps);
     printf("\n");
-    example_busy(&report);
-    printf("%.1f million molecule steps per second in all; results in %s-windows.csv and %s-pmf.csv\nplot: %s.svg\n",
-           1e-6 * (double) (windows * walkers * (equilibration + steps)) / report.seconds, out, out, out);
+    if (made) {
+        example_busy(&report);
+        printf("%.1f million molecule steps per second in all; ",
+               1e-6 * (double) (windows * walkers * made) / report.seconds);
+    }
+    printf("results in %s-windows.csv and %s-pmf.csv\nplot: %s.svg\n", out, out, out);
     int good = a->z_max < 5 && a->max < 0.5;
     if (check && !good) fprintf(stderr, "umbrella: the results do not agree with the exact ones\n");
     free(a);
@@ -284,13 +297,5 @@ int main(int argc, char **argv)
     example_begin(argc, argv, "Umbrella sampling of n-butane over its dihedral, beside the exact free energy.", options,
                   sizeof options / sizeof options[0]);
     ame_replica_kind kind = butane_kind((uint32_t) walkers);
-    ame_replicas *set;
-    int code = 0;
-    example_check(ame_replicas_open(AME_COMM_WORLD, &kind, windows, seed, replicas_options, &set));
-    if (ame_comm_rank(AME_COMM_WORLD) == 0)
-        code = coordinate(set);
-    else
-        example_check(ame_replicas_serve(set));
-    example_check(ame_replicas_close(&set));
-    return ame_finalize() == AME_OK ? code : 1;
+    return example_run(&kind, windows, seed, replicas_options, coordinate);
 }

@@ -32,8 +32,9 @@
  *                last state that rank 0 has, or from its start, and repeats the runs since. Under ameexec the job goes on.
  *   checks       A result is looked at before it is used: its replica and steps, its length, and that the numbers in it that
  *                the kind names are numbers. A NaN ends the run with an error that names rank, host, device and replica.
- *   checkpoint   ame_replicas_save writes all states, steps and parameters into one file, and whatever the program adds;
- *                a later job goes on from it with ame_replicas_load, on other ranks or processors if need be.
+ *   checkpoint   ame_replicas_save adds all states, steps and parameters, and whatever the program gives, to a journal; a
+ *                later job goes on from it with ame_replicas_load, on other ranks or processors if need be, wherever the
+ *                first one was killed.
  *
  * Conventions are those of ame.h: AME_OK or a negative code, text in ame_last_error(); lengths are bytes. A set is used by one
  * thread of a rank at a time.
@@ -108,12 +109,16 @@ AME_API int ame_replicas_serve(ame_replicas *set);
  * AME_E_TASK: start, run, a kernel or a check has failed; the text names rank, host, device, replica and reason.
  * AME_E_PEER_FAILED: no worker is left. */
 AME_API int ame_replicas_run(ame_replicas *set, uint64_t steps, const void *parameters, void *results);
-/* On rank 0: writes a checkpoint to the file `path` (beside it, synced, then renamed, so that there is always a whole one)
- * with `length` bytes of the program's own. */
+/* On rank 0: adds a checkpoint to the journal `path` (as that of a pool: see ame_pool(3)), with `length` bytes of the program's
+ * own, and syncs it. The journal is begun if there is none. The last checkpoints are in it, whichever way the job ends: one
+ * that is not written to its end does not count. AME_E_STATE if there is one with checkpoints that this set has not gone on
+ * from, or if another process has it open; AME_E_MISMATCH if it is of other replicas; AME_E_SYSTEM if it cannot be written. */
 AME_API int ame_replicas_save(ame_replicas *set, const char *path, const void *extra, uint64_t length);
-/* On rank 0, before the first run: goes on from a checkpoint; *extra (from malloc, to be freed by the caller) and *length are
- * what the program had added; both may be NULL. AME_E_MISMATCH if the file is of another kind, seed, count or size; AME_E_ARG
- * if it is no checkpoint, or damaged; AME_E_SYSTEM if it cannot be read. */
+/* On rank 0, before the first run: goes on from the last checkpoint of a journal; *extra (from malloc, to be freed by the
+ * caller) and *length are what the program had added, NULL and 0 if that was nothing, or if its job was killed before
+ * its first checkpoint was whole: then the set is where it was. Both may be NULL. AME_E_MISMATCH if the journal is of
+ * another kind, seed, count or size; AME_E_CONFIG if it is no journal; AME_E_PROTOCOL if it is damaged; AME_E_STATE if another
+ * process has it open; AME_E_SYSTEM if there is none, or it cannot be read. */
 AME_API int ame_replicas_load(ame_replicas *set, const char *path, void **extra, uint64_t *length);
 /* Ends it; collective. *set becomes NULL. On rank 0 it dismisses the workers. */
 AME_API int ame_replicas_close(ame_replicas **set);

@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -296,10 +299,35 @@ int ame__journal_open(const char *path, bool resume, uint64_t count, const char 
 int ame__journal_close(struct ame__journal *journal)
 {
     if (!journal) return AME_OK;
-    int code = ame__journal_flush(journal);
-    if (!code && fdatasync(journal->fd)) code = ame__fail_errno(errno, "journal '%s' cannot be synced", journal->path);
+    int code = ame__journal_sync(journal);
     destroy(journal);
     return code;
+}
+
+int ame__journal_sync(struct ame__journal *journal)
+{
+    int code = ame__journal_flush(journal), fd = ame__journal_unsynced(journal);
+    if (!code && fd >= 0 && fdatasync(fd))
+        code = ame__fail_errno(errno, "journal '%s' cannot be synced", journal->path);
+    return code;
+}
+
+int ame__journal_rename(struct ame__journal *journal, const char *path)
+{
+    char folder[PATH_MAX], *copy = strdup(path);
+    if (!copy) return ame__fail(AME_E_NOMEM, "journal '%s': out of memory", path);
+    if (rename(journal->path, path)) {
+        free(copy);
+        return ame__fail_errno(errno, "journal '%s' cannot become '%s'", journal->path, path);
+    }
+    free(journal->path);
+    journal->path = copy;
+    snprintf(folder, sizeof folder, "%s", path);
+    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return AME_OK; /* the file itself is safe, its name perhaps not yet */
+    (void) fsync(fd);
+    close(fd);
+    return AME_OK;
 }
 
 const char *ame__journal_path(const struct ame__journal *journal)

@@ -9,7 +9,8 @@
  * changed then. One process at a time has a journal open (flock).
  *
  * What is written survives the death of the job at once; that of the host after the next sync, which the ticker makes.
- * Decoding is pure (ame__journal_next), so that it can be tested with any bytes. The rest expects manager->lock.
+ * Decoding is pure (ame__journal_next), so that it can be tested with any bytes. The rest expects one thread at a time: of a
+ * pool who has manager->lock. Checkpoints of replicas are journals too (replica/save.c).
  */
 #ifndef AME_POOL_JOURNAL_H
 #define AME_POOL_JOURNAL_H
@@ -47,6 +48,10 @@ int ame__journal_add(struct ame__journal *journal, const struct ame__journal_rec
 int ame__journal_flush(struct ame__journal *journal);
 /* Descriptor to be synced, or -1 if all is; it counts as synced from now on. */
 int ame__journal_unsynced(struct ame__journal *journal);
+/* Writes what is left and syncs. */
+int ame__journal_sync(struct ame__journal *journal);
+/* Puts the file, which should be synced, in the place of `path`. */
+int ame__journal_rename(struct ame__journal *journal, const char *path);
 
 /* Whether task `index` was in the file when it was opened. */
 bool ame__journal_has(const struct ame__journal *journal, uint64_t index, struct ame__journal_record *record);

@@ -24,6 +24,8 @@
 #include <ame_pool.h>
 #include <ame_replica.h>
 
+#include "pool/journal.h"
+
 enum {
     AME__REPLICA_WHERE_MAX = 512, /* bytes of what ame_replicas_worker gives */
     AME__REPLICA_NAME_MAX = 64,
@@ -60,6 +62,12 @@ struct ame__past {
     unsigned char *parameters;
 };
 
+/* The journal that checkpoints are written to; NULL: none yet. */
+struct ame__checkpoint {
+    struct ame__journal *journal;
+    uint64_t saves, kept; /* so far; of these, in the file */
+};
+
 struct ame_replicas {
     ame_comm *comm;
     ame_pool *pool;
@@ -89,6 +97,7 @@ struct ame_replicas {
     bool *dead;
     uint64_t *load; /* by rank: replicas held */
     ame_replicas_report report;
+    struct ame__checkpoint checkpoint;
 };
 
 /* Rounds up to AME__REPLICA_ALIGN. */

@@ -44,6 +44,11 @@ static int option(struct terms *terms, const char *word)
     memcpy(name, word, (size_t) (equals - word));
     uint64_t number;
     int code = AME_OK;
+    if (strcmp(name, "journal") == 0 || strcmp(name, "resume") == 0 || strcmp(name, "job") == 0)
+        return ame__fail(AME_E_CONFIG,
+                         "ame_replicas_open: option %s is for maps; a set's journal is written by "
+                         "ame_replicas_save and read by ame_replicas_load",
+                         name);
     if (strcmp(name, "pull") == 0) return number_option(name, equals + 1, 1000000000, &terms->pull);
     int32_t *flag = strcmp(name, "root_works") == 0 ? &terms->root_works
                     : strcmp(name, "gpu") == 0      ? &terms->use_gpu
@@ -334,11 +339,11 @@ int ame_replicas_run(ame_replicas *set, uint64_t steps, const void *parameters, 
 int ame_replicas_close(ame_replicas **set)
 {
     if (!set || !*set) return AME_OK;
-    int code = ame_pool_close(&(*set)->pool);
+    int code = ame_pool_close(&(*set)->pool), wrong = ame__journal_close((*set)->checkpoint.journal);
     free((*set)->parameters);
     release(*set);
     *set = NULL;
-    return code;
+    return code ? code : wrong;
 }
 
 const char *ame_replicas_worker(const ame_replicas *set, int rank)

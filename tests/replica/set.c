@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ame_numeric.h>
@@ -161,53 +162,110 @@ static void same(const char *options, uint64_t seed)
     CHECK(!set);
 }
 
+static void flip(const char *path, long at)
+{
+    FILE *file = fopen(path, "r+");
+    CHECK(file && fseek(file, at, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    CHECK(fseek(file, at, SEEK_SET) == 0 && fputc(byte ^ 1, file) == (byte ^ 1) && fclose(file) == 0);
+}
+
+static long size_of(const char *path)
+{
+    struct stat status;
+    CHECK(stat(path, &status) == 0);
+    return (long) status.st_size;
+}
+
+/* Rank 0: runs, with checkpoints; those that cannot be made. Ends after run 7. */
+static void save_some(ame_replicas *set, struct right *right, const char *path)
+{
+    char other[80];
+    void *extra = &extra;
+    uint64_t length = 1;
+    snprintf(other, sizeof other, "%s.other", path);
+    CHECK(ame_replicas_load(set, "/nonexistent", NULL, NULL) == AME_E_SYSTEM);
+    CHECK_OK(ame_replicas_load(set, path, &extra, &length)); /* as if killed before the first */
+    CHECK(!extra && length == 0);
+    CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_STATE);
+    right_start(right, 5);
+    CHECK_OK(ame_replicas_save(set, path, NULL, 0)); /* before the first run: nothing to say, but valid */
+    long first = size_of(path);
+    compare(set, right, 5, 0, 5);
+    CHECK_OK(ame_replicas_save(set, path, "five", 5));
+    long grown = size_of(path) - first;
+    for (int i = 0; i < 30; i++) {
+        CHECK_OK(ame_replicas_save(set, path, "again", 6));
+        CHECK(size_of(path) < 12 * grown); /* does not grow for ever */
+    }
+    compare(set, right, 5, 5, 7);
+    CHECK_OK(ame_replicas_save(set, path, "seven", 6));
+    CHECK(ame_replicas_save(set, "/nonexistent/file", NULL, 0) == AME_E_SYSTEM);
+    CHECK_OK(ame_replicas_save(set, other, "elsewhere", 10)); /* and the first one is closed */
+    CHECK_CODE(ame_replicas_save(set, path, NULL, 0), AME_E_STATE, "ame_replicas_load, or remove it");
+    CHECK(remove(other) == 0);
+}
+
+/* A file that is no journal. */
+static void make_foreign(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    CHECK(file);
+    for (int i = 0; i < 100; i++) fprintf(file, "line %d\n", i);
+    CHECK(fclose(file) == 0);
+}
+
+static void load_refused(ame_replicas *set, const char *path, int code, const char *text)
+{
+    CHECK_CODE(ame_replicas_load(set, path, NULL, NULL), code, text);
+}
+
 static void save(void)
 {
     ame_replicas *set;
     struct right right;
-    char path[64] = "/tmp/ame-set-XXXXXX";
+    char path[64] = "/tmp/ame-set-XXXXXX", foreign[80];
     for (int part = 0; part < 2; part++) {
         CHECK_OK(ame_replicas_open(AME_COMM_WORLD, &kind, COUNT, 5, part ? "pull=2" : "pull=0", &set));
-        if (rank == 0) {
-            if (part == 0) {
-                int fd = mkstemp(path);
-                CHECK(fd >= 0);
-                close(fd);
-                CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_ARG); /* empty */
-                CHECK(ame_replicas_load(set, "/nonexistent", NULL, NULL) == AME_E_SYSTEM);
-                right_start(&right, 5);
-                CHECK_OK(ame_replicas_save(set, path, NULL, 0)); /* before the first run: nothing to say, but valid */
-                compare(set, &right, 5, 0, 7);
-                CHECK_OK(ame_replicas_save(set, path, "seven", 5));
-                CHECK(ame_replicas_save(set, "/nonexistent/file", NULL, 0) == AME_E_SYSTEM);
-                struct right other = right;
-                compare(set, &other, 5, 7, 9); /* saving disturbs nothing */
-            } else {
-                void *extra = NULL;
-                uint64_t length = 0;
-                CHECK_OK(ame_replicas_load(set, path, &extra, &length));
-                CHECK(length == 5 && memcmp(extra, "seven", 5) == 0);
-                free(extra);
-                compare(set, &right, 5, 7, RUNS);
-                CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_STATE);
-            }
+        if (rank == 0 && part == 0) {
+            int fd = mkstemp(path);
+            CHECK(fd >= 0);
+            close(fd);
+            save_some(set, &right, path);
+            struct right after = right;
+            compare(set, &after, 5, 7, 9); /* saving disturbs nothing */
+        } else if (rank == 0) {
+            void *extra = NULL;
+            uint64_t length = 0;
+            snprintf(foreign, sizeof foreign, "%s.foreign", path);
+            make_foreign(foreign);
+            CHECK(truncate(path, size_of(path) + 100) == 0); /* the beginning of a record that was not finished */
+            load_refused(set, foreign, AME_E_CONFIG, "not a journal");
+            CHECK(remove(foreign) == 0);
+            CHECK_OK(ame_replicas_load(set, path, &extra, &length));
+            CHECK(length == 6 && memcmp(extra, "seven", 6) == 0);
+            free(extra);
+            compare(set, &right, 5, 7, RUNS);
+            CHECK_OK(ame_replicas_save(set, path, "end", 4));
+            CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_STATE);
         } else {
             CHECK_OK(ame_replicas_serve(set));
         }
         CHECK_OK(ame_replicas_close(&set));
     }
-    CHECK_OK(ame_replicas_open(AME_COMM_WORLD, &kind, COUNT, 6, NULL, &set)); /* another seed */
-    if (rank == 0) {
-        CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_MISMATCH);
-        FILE *file = fopen(path, "r+");
-        CHECK(file && fseek(file, 300, SEEK_SET) == 0 && fputc('x', file) == 'x' && fclose(file) == 0);
-        CHECK(ame_replicas_load(set, path, NULL, NULL) == AME_E_ARG);
-        CHECK(strstr(ame_last_error(), "damaged") != NULL);
-        remove(path);
-    } else {
-        CHECK_OK(ame_replicas_serve(set));
+    for (uint64_t seed = 5; seed < 7; seed++) {
+        CHECK_OK(ame_replicas_open(AME_COMM_WORLD, &kind, COUNT, seed, NULL, &set));
+        if (rank == 0) {
+            if (seed == 5) flip(path, 300);
+            load_refused(set, path, seed == 5 ? AME_E_PROTOCOL : AME_E_MISMATCH,
+                         seed == 5 ? "damaged" : "of another job");
+            if (seed == 6) CHECK(strstr(ame_last_error(), "13 replicas of kind chain"));
+        } else {
+            CHECK_OK(ame_replicas_serve(set));
+        }
+        CHECK_OK(ame_replicas_close(&set));
     }
-    CHECK_OK(ame_replicas_close(&set));
+    if (rank == 0) remove(path);
 }
 
 /* A run that goes wrong in replica 4, then the same one well. */
@@ -284,6 +342,7 @@ static void mistakes(void)
     refused(AME_E_CONFIG, "pull=x", &kind, 3, "pull=x");
     refused(AME_E_CONFIG, "gpu=2", &kind, 3, "root_works=0 gpu=2");
     refused(AME_E_CONFIG, "'pull' is not of the form", &kind, 3, "pull");
+    refused(AME_E_CONFIG, "ame_replicas_load", &kind, 3, "journal=here");
     refused(AME_E_CONFIG, "nonsense", &kind, 3, "nonsense=1"); /* the pool says so */
     other.run = NULL;
     refused(AME_E_ARG, "neither", &other, 3, NULL);
