@@ -262,13 +262,5 @@ int main(int argc, char **argv)
             "--length must be a multiple of 8, --from less than --to, and --sweeps at least %d times --interval",
             2 * BLOCKS);
     ame_replica_kind kind = ising_kind((uint32_t) length);
-    ame_replicas *set;
-    int code = 0;
-    example_check(ame_replicas_open(AME_COMM_WORLD, &kind, ladders * temperatures, seed, replicas_options, &set));
-    if (ame_comm_rank(AME_COMM_WORLD) == 0)
-        code = coordinate(set);
-    else
-        example_check(ame_replicas_serve(set));
-    example_check(ame_replicas_close(&set));
-    return ame_finalize() == AME_OK ? code : 1;
+    return example_run(&kind, ladders * temperatures, seed, replicas_options, coordinate);
 }

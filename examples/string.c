@@ -246,13 +246,5 @@ int main(int argc, char **argv)
     example_begin(argc, argv, "The string method on the Mueller-Brown surface, sampled and by quadrature.", options,
                   sizeof options / sizeof options[0]);
     ame_replica_kind kind = mueller_kind((uint32_t) walkers);
-    ame_replicas *set;
-    int code = 0;
-    example_check(ame_replicas_open(AME_COMM_WORLD, &kind, images, seed, replicas_options, &set));
-    if (ame_comm_rank(AME_COMM_WORLD) == 0)
-        code = coordinate(set);
-    else
-        example_check(ame_replicas_serve(set));
-    example_check(ame_replicas_close(&set));
-    return ame_finalize() == AME_OK ? code : 1;
+    return example_run(&kind, images, seed, replicas_options, coordinate);
 }

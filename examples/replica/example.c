@@ -151,6 +151,20 @@ void example_workers(const ame_replicas *set, uint64_t replicas)
     fflush(stdout);
 }
 
+int example_run(const ame_replica_kind *kind, uint64_t count, uint64_t seed, const char *options,
+                int (*coordinate)(ame_replicas *set))
+{
+    ame_replicas *set;
+    int code = 0;
+    example_check(ame_replicas_open(AME_COMM_WORLD, kind, count, seed, options, &set));
+    if (ame_comm_rank(AME_COMM_WORLD) == 0)
+        code = coordinate(set);
+    else
+        example_check(ame_replicas_serve(set));
+    example_check(ame_replicas_close(&set));
+    return ame_finalize() == AME_OK ? code : 1;
+}
+
 void example_busy(const ame_replicas_report *report)
 {
     printf("%d worker%s busy %.0f %% of %.1f s\n", report->workers, report->workers == 1 ? "" : "s",

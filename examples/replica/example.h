@@ -27,6 +27,11 @@ struct example_option {
  * the process ends with 0; with a wrong option, with 2. Values before the call are the defaults. */
 void example_begin(int argc, char **argv, const char *about, const struct example_option *options, size_t count);
 
+/* Opens a set of `count` replicas; rank 0 calls coordinate(set), the others serve. Leaves the job. Returns what the process has to
+ * end with: on rank 0 what coordinate returned. */
+int example_run(const ame_replica_kind *kind, uint64_t count, uint64_t seed, const char *options,
+                int (*coordinate)(ame_replicas *set));
+
 /* A line of progress on rank 0's output, every two seconds at most. */
 void example_progress(const char *what, uint64_t done, uint64_t all, double seconds);
 /* Prints who computes: "4 workers: 4 x CPU of node1 (no CUDA driver here)". */
