@@ -355,9 +355,10 @@ int ame__gpu_stage_sink(struct ame__gpu_stage *stage, size_t length, unsigned ch
     ame__cu_result result = reap(cuda, stage);
     if (!result && !stage->filling) stage->filling = take_slot(cuda);
     code = ame__gpu_leave(result, words, "copying to the device");
-    if (!code && !stage->filling) code = no_memory();
-    if (!code) *sink = stage->filling->memory;
-    return settle(stage, code);
+    if (code) return settle(stage, code);
+    if (!stage->filling) return no_memory();
+    *sink = stage->filling->memory;
+    return AME_OK;
 }
 
 int ame__gpu_stage_store(struct ame__gpu_stage *stage, size_t offset, size_t length)

@@ -179,8 +179,8 @@ static int take(ame_replicas *set, const struct ame__journal_record *record, voi
 int ame_replicas_load(ame_replicas *set, const char *path, void **extra, uint64_t *length)
 {
     static const char function[] = "ame_replicas_load";
-    struct ame__journal_record last;
-    uint64_t records;
+    struct ame__journal_record last = {0};
+    uint64_t records = 0;
     if (!set || set->rank != 0) return ame__fail(AME_E_ARG, "%s: only for rank 0 of a set", function);
     if (!path) return ame__fail(AME_E_ARG, "%s: argument 'path' is NULL", function);
     if (set->serial || set->report.runs || set->checkpoint.journal)
