@@ -28,6 +28,7 @@ int ame__manager_open(struct ame_pool *pool)
     pthread_cond_init(&manager->tick, &monotonic);
     pthread_cond_init(&manager->space, NULL);
     pthread_condattr_destroy(&monotonic);
+    ame__queue_init(&manager->queue);
     ame__list_init(&manager->hungry);
     ame__list_init(&manager->ready);
     ame__list_init(&manager->taken);
@@ -35,6 +36,7 @@ int ame__manager_open(struct ame_pool *pool)
     for (int r = 0; r < pool->size; r++) {
         struct ame__link *link = &manager->links[r];
         link->rank = r;
+        ame__queue_init(&link->own);
         ame__list_init(&link->granted);
         ame__list_init(&link->hungry);
         ame__list_init(&link->sends);
@@ -337,7 +339,7 @@ void ame__settle_done(struct ame_pool *pool, struct ame__link *link, uint64_t co
     link->head_since = ame__now_ns();
 }
 
-/* Puts a task back into the heap: `piece` itself, or one that is made of `one`. */
+/* Puts a task back into its queue: `piece` itself, or one that is made of `one`. */
 static void repeat(struct ame_pool *pool, struct ame__piece *piece, const struct ame__piece *one)
 {
     if (!piece && !(piece = ame__piece_create(one->first, one->count))) {

@@ -17,7 +17,7 @@
  * Tasks are pieces: a range of indices, or one task with data. A piece is at one place at a time:
  *
  *     generator (indices not yet reached) --> granted to a worker --> settled (done, failed)
- *     heap (submitted, or to be repeated) ------^      |
+ *     queue (submitted, or to be repeated) -----^      |
  *          ^------------ its worker died, left --------+--> abandoned: over the time limit; what comes later is ignored
  *
  * A worker executes its pieces in order and reports in order, so a result belongs to the head of link->granted. What a
@@ -57,7 +57,7 @@ enum {
 };
 
 struct ame__piece {
-    struct ame__list link;       /* in link->granted */
+    struct ame__list link;       /* in queue->row or link->granted */
     uint64_t first, count;       /* indices; count is 1 if there is data, or solo */
     uint64_t stamp;              /* order among those of the same priority */
     int priority, prefers, only; /* as in ame_pool_task */
@@ -70,9 +70,11 @@ struct ame__piece {
     ame_request *send; /* of data, when longer than a frame holds */
 };
 
-struct ame__heap {
-    struct ame__piece **items;
-    size_t count, room;
+/* Tasks that wait (queue.c). */
+struct ame__queue {
+    struct ame__list row;
+    struct ame__piece **heap;
+    size_t count, room; /* of the heap */
 };
 
 /* What rank 0 knows of a rank, itself included. */
@@ -93,7 +95,7 @@ struct ame__link {
     uint64_t last_size;       /* tasks in the newest batch */
     double task_ns;           /* of late, per task; 0: not known */
     int64_t head_since;       /* when it began with its oldest task, as far as is known */
-    struct ame__heap own;     /* tasks that prefer it */
+    struct ame__queue own;    /* tasks that prefer it */
     struct ame__list hungry;  /* in manager->hungry while it could take more than there is */
     struct ame__list sends;   /* frames under way */
     ame_request *receive;
@@ -127,7 +129,7 @@ struct ame__run {
     uint64_t count, next;         /* tasks, AME_POOL_OPEN: not known; first index that the generator has not given */
     uint64_t gap;                 /* with a journal: indices from `next` on that it does not have */
     uint64_t submitted;           /* from source or ame_pool_submit */
-    uint64_t queued, outstanding; /* in heaps; granted and not abandoned */
+    uint64_t queued, outstanding; /* in queues; granted and not abandoned */
     uint64_t stored, stored_bytes, queued_bytes;
     uint64_t deliver; /* ordered: next index to deliver */
     uint64_t done, failed, resumed, retried;
@@ -153,7 +155,7 @@ struct ame__manager {
     struct ame__run run;
     uint32_t run_number;
     uint64_t stamps;
-    struct ame__heap heap;
+    struct ame__queue queue;
     struct ame__list hungry;
     struct ame__list ready;
     struct ame__outcome **slots; /* ordered: by index modulo the window */
@@ -226,7 +228,7 @@ static inline bool ame__root_works(const struct ame_pool *pool)
 
 struct ame__piece *ame__piece_create(uint64_t first, uint64_t count);
 void ame__piece_destroy(struct ame__piece *piece);
-/* Puts a piece into the heap where it belongs; the pool owns it from then on. */
+/* Puts a piece into the queue where it belongs; the pool owns it from then on. */
 int ame__queue_add(struct ame_pool *pool, struct ame__piece *piece);
 /* The next piece for `rank`, of at most `most` indices; NULL: none for it now. */
 struct ame__piece *ame__queue_take(struct ame_pool *pool, int rank, uint64_t most);
@@ -237,7 +239,7 @@ uint64_t ame__queue_left(const struct ame_pool *pool);
 void ame__queue_drop(struct ame_pool *pool);
 /* Tasks that prefer `rank` become anybody's. */
 void ame__queue_release(struct ame_pool *pool, int rank);
-void ame__heap_free(struct ame__heap *heap);
+void ame__queue_init(struct ame__queue *queue);
 
 /* ---- handing out and settling (manager.c); the lock is held -------------------------------------- */
 

@@ -1,5 +1,8 @@
-/* queue.c - tasks that nobody has: heaps by priority and age, one for all and one per rank that tasks prefer, and the
- * generator, which makes indices as they are needed. The lock is held. */
+/* queue.c - tasks that nobody has: queues by priority and age, one for all and one per rank that tasks prefer, and the
+ * generator, which makes indices as they are needed. The lock is held.
+ *
+ * Nearly all tasks come in the order in which they will go. These stand in a row; the others, those of another priority and
+ * repeated ones, are in a heap beside it. */
 #include "pool.h"
 
 #include <stdlib.h>
@@ -30,68 +33,97 @@ void ame__piece_destroy(struct ame__piece *piece)
     free(piece);
 }
 
-/* ---- heaps --------------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------------------- */
 
 static bool before(const struct ame__piece *a, const struct ame__piece *b)
 {
     return a->priority != b->priority ? a->priority > b->priority : a->stamp < b->stamp;
 }
 
-static int heap_push(struct ame__heap *heap, struct ame__piece *piece)
+static int heap_push(struct ame__queue *queue, struct ame__piece *piece)
 {
-    if (heap->count == heap->room) {
-        size_t room = heap->room ? 2 * heap->room : 64;
-        struct ame__piece **items = realloc(heap->items, room * sizeof *items);
-        if (!items) return ame__fail(AME_E_NOMEM, "out of memory for the tasks of a pool");
-        heap->items = items;
-        heap->room = room;
+    if (queue->count == queue->room) {
+        size_t room = queue->room ? 2 * queue->room : 64;
+        struct ame__piece **heap = realloc(queue->heap, room * sizeof *heap);
+        if (!heap) return ame__fail(AME_E_NOMEM, "out of memory for the tasks of a pool");
+        queue->heap = heap;
+        queue->room = room;
     }
-    size_t at = heap->count++;
-    for (; at && before(piece, heap->items[(at - 1) / 2]); at = (at - 1) / 2)
-        heap->items[at] = heap->items[(at - 1) / 2];
-    heap->items[at] = piece;
+    struct ame__piece **heap = queue->heap;
+    size_t at = queue->count++;
+    for (; at && before(piece, heap[(at - 1) / 2]); at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    heap[at] = piece;
     return AME_OK;
 }
 
-static struct ame__piece *heap_pop(struct ame__heap *heap)
+static void heap_pop(struct ame__queue *queue)
 {
-    struct ame__piece *top = heap->items[0], *last = heap->items[--heap->count];
+    struct ame__piece **heap = queue->heap, *last = heap[--queue->count];
     size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < heap->count; at = child) {
-        if (child + 1 < heap->count && before(heap->items[child + 1], heap->items[child])) child++;
-        if (!before(heap->items[child], last)) break;
-        heap->items[at] = heap->items[child];
+    for (size_t child; (child = 2 * at + 1) < queue->count; at = child) {
+        if (child + 1 < queue->count && before(heap[child + 1], heap[child])) child++;
+        if (!before(heap[child], last)) break;
+        heap[at] = heap[child];
     }
-    if (heap->count) heap->items[at] = last;
-    return top;
+    if (queue->count) heap[at] = last;
 }
 
-static struct ame__piece *heap_top(const struct ame__heap *heap)
+static struct ame__piece *in_row(struct ame__list *node)
 {
-    return heap->count ? heap->items[0] : NULL;
+    return ame__container_of(node, struct ame__piece, link);
 }
 
-void ame__heap_free(struct ame__heap *heap)
+static int push(struct ame__queue *queue, struct ame__piece *piece)
 {
-    for (size_t i = 0; i < heap->count; i++) ame__piece_destroy(heap->items[i]);
-    free(heap->items);
-    *heap = (struct ame__heap){0};
+    if (!ame__list_empty(&queue->row) && !before(in_row(queue->row.prev), piece)) return heap_push(queue, piece);
+    ame__list_append(&queue->row, &piece->link);
+    return AME_OK;
+}
+
+static struct ame__piece *first(const struct ame__queue *queue)
+{
+    struct ame__list *node = ame__list_first(&queue->row);
+    if (!queue->count) return node ? in_row(node) : NULL;
+    return node && before(in_row(node), queue->heap[0]) ? in_row(node) : queue->heap[0];
+}
+
+static void drop_first(struct ame__queue *queue)
+{
+    struct ame__piece *piece = first(queue);
+    if (queue->count && piece == queue->heap[0])
+        heap_pop(queue);
+    else
+        ame__list_remove(&piece->link);
+}
+
+void ame__queue_init(struct ame__queue *queue)
+{
+    *queue = (struct ame__queue){0};
+    ame__list_init(&queue->row);
+}
+
+static void empty(struct ame__queue *queue)
+{
+    for (size_t i = 0; i < queue->count; i++) ame__piece_destroy(queue->heap[i]);
+    ame__list_for_each(node, &queue->row) ame__piece_destroy(in_row(node));
+    free(queue->heap);
+    ame__queue_init(queue);
 }
 
 /* ---- adding -------------------------------------------------------------------------------------- */
 
-static struct ame__heap *heap_for(struct ame_pool *pool, const struct ame__piece *piece)
+static struct ame__queue *queue_for(struct ame_pool *pool, const struct ame__piece *piece)
 {
     struct ame__manager *manager = pool->manager;
-    if (piece->prefers == AME_POOL_ANYONE || manager->links[piece->prefers].gone) return &manager->heap;
-    if (piece->prefers == 0 && !ame__root_works(pool)) return &manager->heap;
+    if (piece->prefers == AME_POOL_ANYONE || manager->links[piece->prefers].gone) return &manager->queue;
+    if (piece->prefers == 0 && !ame__root_works(pool)) return &manager->queue;
     return &manager->links[piece->prefers].own;
 }
 
 int ame__queue_add(struct ame_pool *pool, struct ame__piece *piece)
 {
     struct ame__run *run = &pool->manager->run;
-    int code = heap_push(heap_for(pool, piece), piece);
+    int code = push(queue_for(pool, piece), piece);
     if (code) {
         ame__piece_destroy(piece);
         return code;
@@ -103,19 +135,19 @@ int ame__queue_add(struct ame_pool *pool, struct ame__piece *piece)
 
 void ame__queue_release(struct ame_pool *pool, int rank)
 {
-    struct ame__heap *own = &pool->manager->links[rank].own;
-    while (own->count) {
-        struct ame__piece *piece = heap_pop(own);
+    struct ame__queue *own = &pool->manager->links[rank].own;
+    for (struct ame__piece *piece; (piece = first(own));) {
+        drop_first(own);
         piece->prefers = AME_POOL_ANYONE;
-        if (heap_push(&pool->manager->heap, piece)) ame__piece_destroy(piece);
+        if (push(&pool->manager->queue, piece)) ame__piece_destroy(piece);
     }
 }
 
 void ame__queue_drop(struct ame_pool *pool)
 {
     struct ame__manager *manager = pool->manager;
-    ame__heap_free(&manager->heap);
-    for (int r = 0; r < pool->size; r++) ame__heap_free(&manager->links[r].own);
+    empty(&manager->queue);
+    for (int r = 0; r < pool->size; r++) empty(&manager->links[r].own);
     manager->run.queued = manager->run.queued_bytes = 0;
 }
 
@@ -145,23 +177,24 @@ void ame__queue_skip(struct ame_pool *pool)
     run->gap = missing;
 }
 
-/* The heap whose first task `rank` should do, or NULL. A task that another one would like better is taken only when there
+/* The queue whose first task `rank` should do, or NULL. A task that another one would like better is taken only when there
  * is nothing else. */
-static struct ame__heap *best_heap(struct ame_pool *pool, int rank)
+static struct ame__queue *best_queue(struct ame_pool *pool, int rank)
 {
-    struct ame__manager *manager = pool->manager;
-    struct ame__heap *common = &manager->heap, *own = &manager->links[rank].own;
-    if (common->count && own->count) return before(heap_top(common), heap_top(own)) ? common : own;
-    if (own->count) return own;
-    return common->count ? common : NULL;
+    struct ame__queue *common = &pool->manager->queue, *own = &pool->manager->links[rank].own;
+    const struct ame__piece *anybodys = first(common), *mine = first(own);
+    if (anybodys && mine) return before(anybodys, mine) ? common : own;
+    if (mine) return own;
+    return anybodys ? common : NULL;
 }
 
-static struct ame__heap *other_heap(struct ame_pool *pool)
+static struct ame__queue *other_queue(struct ame_pool *pool)
 {
     struct ame__manager *manager = pool->manager;
     for (int r = 0; manager->run.queued && r < pool->size; r++) {
         struct ame__link *link = &manager->links[r];
-        if (link->own.count && !heap_top(&link->own)->only && !ame__list_empty(&link->granted)) return &link->own;
+        const struct ame__piece *piece = first(&link->own);
+        if (piece && !piece->only && !ame__list_empty(&link->granted)) return &link->own;
     }
     return NULL;
 }
@@ -183,13 +216,13 @@ static struct ame__piece *split(struct ame__piece *piece, uint64_t count)
     return part;
 }
 
-static struct ame__piece *take_from_heap(struct ame_pool *pool, struct ame__heap *heap, uint64_t most)
+static struct ame__piece *take_from(struct ame_pool *pool, struct ame__queue *queue, uint64_t most)
 {
     struct ame__run *run = &pool->manager->run;
-    struct ame__piece *piece = heap_top(heap);
+    struct ame__piece *piece = first(queue);
     if (piece->solo) most = 1;
     if (piece->count <= most)
-        heap_pop(heap);
+        drop_first(queue);
     else if (!(piece = split(piece, most)))
         return NULL;
     run->queued -= piece->count;
@@ -200,12 +233,12 @@ static struct ame__piece *take_from_heap(struct ame_pool *pool, struct ame__heap
 struct ame__piece *ame__queue_take(struct ame_pool *pool, int rank, uint64_t most)
 {
     struct ame__run *run = &pool->manager->run;
-    struct ame__heap *heap = best_heap(pool, rank);
+    struct ame__queue *queue = best_queue(pool, rank);
     uint64_t room = generator_room(pool);
-    if (heap && (room == 0 || heap_top(heap)->priority >= 0)) return take_from_heap(pool, heap, most);
+    if (queue && (room == 0 || first(queue)->priority >= 0)) return take_from(pool, queue, most);
     if (room == 0) {
-        heap = other_heap(pool);
-        return heap ? take_from_heap(pool, heap, most) : NULL;
+        queue = other_queue(pool);
+        return queue ? take_from(pool, queue, most) : NULL;
     }
     if (pool->manager->journal && room > run->gap) room = run->gap;
     struct ame__piece *piece = ame__piece_create(run->next, most < room ? most : room);
