@@ -145,12 +145,14 @@ static int live_workers(const struct ame_pool *pool)
 /* How many tasks the next batch of `link` should have. */
 static uint64_t batch_size(const struct ame_pool *pool, const struct ame__link *link)
 {
+    const struct ame__run *run = &pool->manager->run;
     uint64_t size = 1, left = ame__queue_left(pool), share;
     if (pool->options.batch > 0) return (uint64_t) pool->options.batch;
     if (link->task_ns > 0) size = (uint64_t) (AME__POOL_BATCH_NS / link->task_ns);
     if (size > 2 * link->last_size) size = 2 * link->last_size;
     if (size > AME__POOL_BATCH_MAX) size = AME__POOL_BATCH_MAX;
-    share = size > 1 ? left / (2 * (uint64_t) live_workers(pool)) : 1;
+    bool ends = run->count != AME_POOL_OPEN || !run->source; /* else there are more to come than `left` */
+    share = size > 1 && ends ? left / (2 * (uint64_t) live_workers(pool)) : left;
     if (size > share) size = share;
     return size ? size : 1;
 }
