@@ -199,6 +199,7 @@ typedef struct ame_pool_report {
     int workers, lost;              /* other ranks that have taken part; that died */
     int interrupted;                /* 1: a signal has ended it */
     double seconds, busy;           /* from begin to end (or now); spent in the function or body, over all ranks */
+    uint64_t messages;              /* between rank 0 and the others, both ways; those that open the pool not counted */
 } ame_pool_report;
 AME_API int ame_pool_inspect(ame_pool *pool, ame_pool_report *report);
 /* On rank 0: the `nth` failure (from 0) of the present or last loop or map; 0 when there are not so many. The first 1000

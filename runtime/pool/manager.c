@@ -108,6 +108,7 @@ static void send_bytes(struct ame_pool *pool, struct ame__link *link, const void
         return;
     }
     ame__list_append(&link->sends, &sent->link);
+    pool->manager->run.messages++;
 }
 
 void ame__send_frame(struct ame_pool *pool, struct ame__link *link, const struct ame__pool_frame *frame)
@@ -224,6 +225,7 @@ static void send_bodies(struct ame_pool *pool, struct ame__link *link)
         if (piece->batch != link->last_batch || piece->length <= AME__POOL_INLINE_MAX) continue;
         if (piece->send) (void) ame_wait(&piece->send, NULL); /* to a worker that has died */
         (void) ame_isend(piece->data, piece->length, link->rank, AME__POOL_BODY, pool->comm, &piece->send);
+        pool->manager->run.messages++;
     }
 }
 

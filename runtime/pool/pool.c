@@ -186,6 +186,7 @@ int ame_pool_inspect(ame_pool *pool, ame_pool_report *report)
     report->resumed = run->resumed;
     report->retried = run->retried;
     report->lost = run->lost;
+    report->messages = run->messages;
     report->interrupted = run->interrupted;
     report->seconds = (double) ((run->active ? ame__now_ns() : run->ended) - run->begun) * 1e-9;
     report->busy = (double) run->busy_ns * 1e-9;

@@ -134,6 +134,7 @@ struct ame__run {
     uint64_t deliver; /* ordered: next index to deliver */
     uint64_t done, failed, resumed, retried;
     uint64_t busy_ns;
+    uint64_t messages; /* between rank 0 and the others */
     int64_t begun, ended;
     int lost;
     ame_pool_source source;

@@ -208,6 +208,7 @@ static void handle(struct ame_pool *pool, struct ame__link *link, const ame_stat
 {
     struct ame__manager *manager = pool->manager;
     pthread_mutex_lock(&manager->lock);
+    manager->run.messages += !status->error;
     if (status->error)
         lose(pool, link, ame_strerror(status->error));
     else if (link->incoming)

@@ -11,8 +11,8 @@ static void wait_us(long us)
     nanosleep(&pause, NULL);
 }
 
-/* Every index exactly once, over all ranks. */
-static void once(ame_pool *pool, uint64_t count, long us)
+/* Every index exactly once, over all ranks. On rank 0: how many messages that took. */
+static uint64_t once(ame_pool *pool, uint64_t count, long us)
 {
     uint8_t *mine = check_alloc(count), *all = check_alloc(count);
     memset(mine, 0, count);
@@ -35,6 +35,24 @@ static void once(ame_pool *pool, uint64_t count, long us)
     for (uint64_t i = 0; i < count; i++) CHECK_SAY(all[i] == 1, "index %llu: %d times", (unsigned long long) i, all[i]);
     free(mine);
     free(all);
+    return report.messages;
+}
+
+/* One at a time a task takes two messages: a worker's report of the last one is its request for the next. Empty ones
+ * travel in batches. */
+static void messages(ame_pool *pool)
+{
+    enum { ONES = 2000, MANY = 1000000 };
+    CHECK_OK(ame_pool_set(pool, "batch", "1"));
+    CHECK_OK(ame_pool_set(pool, "prefetch", "0"));
+    uint64_t ones = once(pool, ONES, 0);
+    CHECK_OK(ame_pool_set(pool, "batch", "0"));
+    CHECK_OK(ame_pool_set(pool, "prefetch", "-1"));
+    uint64_t many = once(pool, MANY, 0),
+             ends = 2 * (uint64_t) (check_size - 1); /* each rank begins and is told the end */
+    if (check_rank) return;
+    CHECK_SAY(ones >= (check_size > 1 ? 2 * ONES : 0) && ones <= 2 * ONES + ends, "%llu", (unsigned long long) ones);
+    CHECK_SAY(many <= MANY / 10, "%llu", (unsigned long long) many);
 }
 
 static void failing(ame_pool *pool)
@@ -132,6 +150,7 @@ int main(void)
     CHECK_OK(ame_pool_set(pool, "root_works", "0"));
     once(pool, 5000, 0);
     once(pool, 50, 1000);
+    messages(pool);
     failing(pool);
     CHECK_CODE(ame_pool_set(pool, "sort", "1"), AME_E_CONFIG, "sort");
     CHECK_OK(ame_pool_close(&pool));
