@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "coll.h"
 
 void ame__seam_open(void)
 {
@@ -174,4 +175,9 @@ int ame__seam_complete(ame_request *request)
     ame__request_done(request, AME_OK, NULL);
     ame__leave();
     return AME_OK;
+}
+
+ame__combine_fn ame__seam_combine(ame_op op, ame_type type)
+{
+    return ame__combine(op, type);
 }

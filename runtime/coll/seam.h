@@ -36,6 +36,9 @@ AME_API int ame__seam_peek(ame_request *request, int *done, ame_status *status);
 AME_API int ame__seam_manual(ame_request **request);
 AME_API int ame__seam_complete(ame_request *request);
 
+/* What combines elements of a type of ame.h; NULL: the operation is not defined for it. */
+AME_API ame__combine_fn ame__seam_combine(ame_op op, ame_type type);
+
 /* The algorithms: `call` has the arguments of the function of the same name, checked. */
 AME_API void ame__build_allgather(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_alltoall(struct ame__sched *sched, const struct ame__coll *call);

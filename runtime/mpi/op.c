@@ -1,7 +1,8 @@
 /* op.c - operations of reductions: the predefined ones for each basic type, and those of the program.
  *
- * Functions here combine as libame's do: acc[i] = acc[i] op in[i]; those that exist for a type commute, so that nobody can
- * tell left from right. A function of the program is called as MPI says, with the left operand as `in`.
+ * The functions are libame's where ame.h knows operation and type; those for long double, complex numbers and pairs are
+ * here, in libame's form: acc[i] = acc[i] op in[i]. They commute, so that nobody can tell left from right. A function of
+ * the program is called as MPI says, with the left operand as `in`.
  */
 #include "layer.h"
 
@@ -9,62 +10,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum number { SUM, MIN, MAX, PROD, BAND, BOR, BXOR, LAND, LOR, LXOR, MINLOC, MAXLOC, REPLACE, NO_OP, NUMBERS };
+/* As libame numbers them, and those that it does not have. */
+enum number {
+    SUM = AME_SUM,
+    PROD = AME_PROD,
+    MIN = AME_MIN,
+    MAX = AME_MAX,
+    LAND = AME_LAND,
+    LOR = AME_LOR,
+    LXOR = AME_LXOR,
+    BAND = AME_BAND,
+    BOR = AME_BOR,
+    BXOR = AME_BXOR,
+    MINLOC,
+    MAXLOC,
+    REPLACE,
+    NO_OP,
+    NUMBERS
+};
 
-/* ---- arithmetic ---------------------------------------------------------------------------------- */
-/* U: the same type without sign, in which an overflow is defined. */
+/* ---- arithmetic that libame does not have ---------------------------------------------------------- */
 
-#define INTEGERS(X, op)                                                                                                \
-    X(op, i8, int8_t, uint8_t)                                                                                         \
-    X(op, i16, int16_t, uint16_t)                                                                                      \
-    X(op, i32, int32_t, uint32_t)                                                                                      \
-    X(op, i64, int64_t, uint64_t)                                                                                      \
-    X(op, u8, uint8_t, uint8_t)                                                                                        \
-    X(op, u16, uint16_t, uint16_t)                                                                                     \
-    X(op, u32, uint32_t, uint32_t)                                                                                     \
-    X(op, u64, uint64_t, uint64_t)
-#define FLOATS(X, op) X(op, f, float, float) X(op, d, double, double) X(op, l, long double, long double)
-#define COMPLEXES(X, op)                                                                                               \
-    X(op, cf, float _Complex, float _Complex)                                                                          \
-    X(op, cd, double _Complex, double _Complex)                                                                        \
-    X(op, cl, long double _Complex, long double _Complex)
 #define FUNCTIONS(X)                                                                                                   \
-    INTEGERS(X, SUM)                                                                                                   \
-    INTEGERS(X, PROD)                                                                                                  \
-    INTEGERS(X, MIN)                                                                                                   \
-    INTEGERS(X, MAX)                                                                                                   \
-    INTEGERS(X, BAND)                                                                                                  \
-    INTEGERS(X, BOR)                                                                                                   \
-    INTEGERS(X, BXOR)                                                                                                  \
-    INTEGERS(X, LAND)                                                                                                  \
-    INTEGERS(X, LOR)                                                                                                   \
-    INTEGERS(X, LXOR)                                                                                                  \
-    FLOATS(X, SUM)                                                                                                     \
-    FLOATS(X, PROD)                                                                                                    \
-    FLOATS(X, MIN)                                                                                                     \
-    FLOATS(X, MAX)                                                                                                     \
-    COMPLEXES(X, SUM)                                                                                                  \
-    COMPLEXES(X, PROD)
+    X(SUM, float_complex, float _Complex, a + b)                                                                       \
+    X(PROD, float_complex, float _Complex, a *b)                                                                       \
+    X(SUM, double_complex, double _Complex, a + b)                                                                     \
+    X(PROD, double_complex, double _Complex, a *b)                                                                     \
+    X(SUM, long_double_complex, long double _Complex, a + b)                                                           \
+    X(PROD, long_double_complex, long double _Complex, a *b)                                                           \
+    X(SUM, long_double, long double, a + b)                                                                            \
+    X(PROD, long_double, long double, a *b)                                                                            \
+    X(MIN, long_double, long double, b < a ? b : a)                                                                    \
+    X(MAX, long_double, long double, b > a ? b : a)
+enum column { float_complex, double_complex, long_double_complex, long_double, COLUMNS };
 
-#define DO_SUM(T, U, a, b)  (T)((U) (a) + (U) (b))
-#define DO_MIN(T, U, a, b)  ((b) < (a) ? (b) : (a))
-#define DO_MAX(T, U, a, b)  ((b) > (a) ? (b) : (a))
-#define DO_BAND(T, U, a, b) (T)((a) & (b))
-#define DO_BOR(T, U, a, b)  (T)((a) | (b))
-#define DO_BXOR(T, U, a, b) (T)((a) ^ (b))
-#define DO_LAND(T, U, a, b) (T)((a) && (b))
-#define DO_LOR(T, U, a, b)  (T)((a) || (b))
-#define DO_LXOR(T, U, a, b) (T)(!(a) != !(b))
-
-#define DEFINE(op, name, T, U)                                                                                         \
+#define DEFINE(op, name, T, value)                                                                                     \
     static void op##_##name(const void *in, void *acc, size_t count)                                                   \
     {                                                                                                                  \
-        const T *b = in;                                                                                               \
-        T *a = acc;                                                                                                    \
-        for (size_t i = 0; i < count; i++) a[i] = DO_##op(T, U, a[i], b[i]);                                           \
+        for (size_t i = 0; i < count; i++) {                                                                           \
+            T a = ((T *) acc)[i], b = ((const T *) in)[i];                                                             \
+            ((T *) acc)[i] = (value);                                                                                  \
+        }                                                                                                              \
     }
-#define DO_PROD(T, U, a, b) (T)((U) (a) *PROMOTE(U) * (U) (b))
-#define PROMOTE(U)          _Generic((U) 0, uint8_t : 1u, uint16_t : 1u, uint32_t : 1u, uint64_t : 1u, default : 1.0f)
 FUNCTIONS(DEFINE)
 
 /* Value and index: where values are equal, the lower index. */
@@ -85,36 +72,38 @@ FUNCTIONS(DEFINE)
 #define LOCS(name, V, I, ...) LOC(MINLOC, name, V, I, <) LOC(MAXLOC, name, V, I, >)
 AME__PAIRS(LOCS)
 
-/* The columns of the table below: a type of C. */
-#define COLUMN(op, name, T, U) C_##name,
-enum column { INTEGERS(COLUMN, ) FLOATS(COLUMN, ) COMPLEXES(COLUMN, ) COLUMNS };
-#undef COLUMN
-
 static enum column column_of(const struct ame__basic *basic)
 {
-    static const enum column by_size[3][17] = {{[1] = C_i8, [2] = C_i16, [4] = C_i32, [8] = C_i64},
-                                               {[1] = C_u8, [2] = C_u16, [4] = C_u32, [8] = C_u64}};
-    size_t size = (size_t) basic->size;
-    if (basic->size > 8 || (size & (size - 1))) size = 0;
+    if (basic->id == AME__BASIC_LONG_DOUBLE) return long_double;
+    if (basic->id == AME__BASIC_C_LONG_DOUBLE_COMPLEX || basic->id == AME__BASIC_CXX_LONG_DOUBLE_COMPLEX)
+        return long_double_complex;
+    if (basic->kind != AME__KIND_COMPLEX) return COLUMNS;
+    return basic->size == sizeof(float _Complex)    ? float_complex
+           : basic->size == sizeof(double _Complex) ? double_complex
+                                                    : COLUMNS;
+}
+
+/* The type of libame that computes as this one does, or 0. */
+static ame_type libame_type(const struct ame__basic *basic)
+{
+    static const ame_type by_size[][9] = {{[1] = AME_INT8, [2] = AME_INT16, [4] = AME_INT32, [8] = AME_INT64},
+                                          {[1] = AME_UINT8, [2] = AME_UINT16, [4] = AME_UINT32, [8] = AME_UINT64},
+                                          {[sizeof(float)] = AME_FLOAT, [sizeof(double)] = AME_DOUBLE}};
+    if (basic->size > 8) return 0;
     switch (basic->kind) {
     case AME__KIND_SIGNED:
     case AME__KIND_ADDRESS:
-    case AME__KIND_TEXT: return size ? by_size[0][size] : COLUMNS;
+    case AME__KIND_TEXT: return by_size[0][basic->size];
     case AME__KIND_UNSIGNED:
     case AME__KIND_LOGICAL:
-    case AME__KIND_BYTE: return size ? by_size[1][size] : COLUMNS;
-    case AME__KIND_FLOAT:
-        if (basic->id == AME__BASIC_LONG_DOUBLE) return C_l;
-        return basic->size == sizeof(float) ? C_f : basic->size == sizeof(double) ? C_d : COLUMNS;
+    case AME__KIND_BYTE: return by_size[1][basic->size];
+    case AME__KIND_FLOAT: return by_size[2][basic->size];
     case AME__KIND_COMPLEX:
-        if (basic->id == AME__BASIC_C_LONG_DOUBLE_COMPLEX || basic->id == AME__BASIC_CXX_LONG_DOUBLE_COMPLEX)
-            return C_cl;
-        return basic->size == sizeof(float _Complex) ? C_cf : basic->size == sizeof(double _Complex) ? C_cd : COLUMNS;
     case AME__KIND_PACKED:
     case AME__KIND_PAIR:
     case AME__KIND_MARKER: break;
     }
-    return COLUMNS;
+    return 0;
 }
 
 /* Which operations a kind of type is for (MPI 4.1, 6.9.2); MPI_CHAR is taken as a number, as MPICH does. */
@@ -147,13 +136,15 @@ static ame__combine_fn pair_function(enum number number, enum ame__basic_id id)
 
 ame__combine_fn mpi__op_combine(const struct mpi__op *op, const struct ame__basic *basic)
 {
-#define CELL(op, name, T, U) [op][C_##name] = op##_##name,
+#define CELL(op, name, ...) [op][name] = op##_##name,
     static const ame__combine_fn table[NUMBERS][COLUMNS + 1] = {FUNCTIONS(CELL)};
 #undef CELL
     if (op->number < 0 || !basic) return NULL;
     enum number number = (enum number) op->number;
     if (basic->kind == AME__KIND_PAIR) return pair_function(number, basic->id);
-    return is_for(number, basic->kind) ? table[number][column_of(basic)] : NULL;
+    if (!is_for(number, basic->kind)) return NULL;
+    ame_type type = libame_type(basic);
+    return type ? ame__seam_combine((ame_op) number, type) : table[number][column_of(basic)];
 }
 
 /* ---- objects ------------------------------------------------------------------------------------- */
@@ -178,7 +169,7 @@ void mpi__ops_open(void)
                              [REPLACE] = {MPI_REPLACE, "MPI_REPLACE"},
                              [NO_OP] = {MPI_NO_OP, "MPI_NO_OP"}};
     static struct mpi__op ops[NUMBERS];
-    for (int i = 0; i < NUMBERS; i++) {
+    for (int i = SUM; i < NUMBERS; i++) {
         ops[i].number = i;
         ops[i].commutative = i != REPLACE && i != NO_OP;
         ops[i].name = predefined[i].name;

@@ -1,10 +1,12 @@
-/* ops.c - an operation of the program takes a lock of the program, which another thread holds while it calls MPI; and an
+/* ops.c - the predefined operations for each type; and those of the program. An operation of the program takes a lock of the program, which another thread holds while it calls MPI; and an
  * operation that calls MPI itself. A library that calls operations with a lock of its own held comes to a standstill. */
 #include "check.h"
 
+#include <complex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 enum { ROUNDS = 20 };
 
@@ -94,6 +96,76 @@ static void in_between(void)
     MPI_Op_free(&op);
 }
 
+/* ---- predefined ----------------------------------------------------------------------------------- */
+
+#define GIVES(T, type, op, a, b, expected)                                                                             \
+    do {                                                                                                               \
+        T in = (T) (a), out = (T) (b);                                                                                 \
+        CHECK(MPI_Reduce_local(&in, &out, 1, type, op) == MPI_SUCCESS && out == (T) (expected));                       \
+    } while (0)
+#define SUM_AND_PRODUCT(T, type)                                                                                       \
+    GIVES(T, type, MPI_SUM, 6, 5, 11);                                                                                 \
+    GIVES(T, type, MPI_PROD, 6, 5, 30)
+#define NUMBERS(T, type)                                                                                               \
+    SUM_AND_PRODUCT(T, type);                                                                                          \
+    GIVES(T, type, MPI_MIN, 6, 5, 5);                                                                                  \
+    GIVES(T, type, MPI_MIN, 5, 6, 5);                                                                                  \
+    GIVES(T, type, MPI_MAX, 6, 5, 6);                                                                                  \
+    GIVES(T, type, MPI_MAX, 5, 6, 6)
+#define LOGICALS(T, type)                                                                                              \
+    GIVES(T, type, MPI_LAND, 6, 1, 1);                                                                                 \
+    GIVES(T, type, MPI_LAND, 6, 0, 0);                                                                                 \
+    GIVES(T, type, MPI_LOR, 0, 4, 1);                                                                                  \
+    GIVES(T, type, MPI_LXOR, 4, 2, 0);                                                                                 \
+    GIVES(T, type, MPI_LXOR, 4, 0, 1)
+#define BITS(T, type)                                                                                                  \
+    GIVES(T, type, MPI_BAND, 6, 5, 4);                                                                                 \
+    GIVES(T, type, MPI_BOR, 6, 5, 7);                                                                                  \
+    GIVES(T, type, MPI_BXOR, 6, 5, 3)
+#define INTEGERS(T, type)                                                                                              \
+    NUMBERS(T, type);                                                                                                  \
+    LOGICALS(T, type);                                                                                                 \
+    BITS(T, type)
+
+static void predefined(void)
+{
+    INTEGERS(int8_t, MPI_INT8_T);
+    INTEGERS(int16_t, MPI_INT16_T);
+    INTEGERS(int32_t, MPI_INT32_T);
+    INTEGERS(int64_t, MPI_INT64_T);
+    INTEGERS(uint8_t, MPI_UINT8_T);
+    INTEGERS(uint16_t, MPI_UINT16_T);
+    INTEGERS(uint32_t, MPI_UINT32_T);
+    INTEGERS(uint64_t, MPI_UINT64_T);
+    INTEGERS(int, MPI_INT);
+    INTEGERS(unsigned long, MPI_UNSIGNED_LONG);
+    INTEGERS(MPI_Aint, MPI_AINT);
+    INTEGERS(MPI_Count, MPI_COUNT);
+    NUMBERS(float, MPI_FLOAT);
+    NUMBERS(double, MPI_DOUBLE);
+    NUMBERS(long double, MPI_LONG_DOUBLE);
+    SUM_AND_PRODUCT(float complex, MPI_C_FLOAT_COMPLEX);
+    SUM_AND_PRODUCT(double complex, MPI_C_DOUBLE_COMPLEX);
+    SUM_AND_PRODUCT(long double complex, MPI_C_LONG_DOUBLE_COMPLEX);
+    LOGICALS(_Bool, MPI_C_BOOL);
+    BITS(unsigned char, MPI_BYTE);
+    GIVES(double complex, MPI_C_DOUBLE_COMPLEX, MPI_PROD, CMPLX(1, 2), CMPLX(3, -1), CMPLX(5, 5));
+    GIVES(int8_t, MPI_INT8_T, MPI_MIN, -1, 1, -1);
+    GIVES(uint8_t, MPI_UINT8_T, MPI_MIN, -1, 1, 1);
+    GIVES(int32_t, MPI_INT32_T, MPI_SUM, INT32_MAX, 1, INT32_MIN);
+    GIVES(int16_t, MPI_INT16_T, MPI_PROD, -32768, -1, -32768);
+
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    double in = 1, out = 2;
+    CHECK(error_class(MPI_Reduce_local(&in, &out, 1, MPI_DOUBLE, MPI_BAND)) == MPI_ERR_OP);
+    CHECK(error_class(MPI_Reduce_local(&in, &out, 1, MPI_BYTE, MPI_SUM)) == MPI_ERR_OP);
+    CHECK(error_class(MPI_Reduce_local(&in, &out, 1, MPI_DOUBLE, MPI_MINLOC)) == MPI_ERR_OP);
+    CHECK(error_class(MPI_Reduce_local(&in, &out, 1, MPI_C_FLOAT_COMPLEX, MPI_MAX)) == MPI_ERR_OP);
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_ARE_FATAL);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
+}
+
 int main(int argc, char **argv)
 {
     int provided;
@@ -101,6 +173,7 @@ int main(int argc, char **argv)
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     CHECK(provided == MPI_THREAD_MULTIPLE);
+    predefined();
     locked();
     in_between();
     MPI_Finalize();
