@@ -90,7 +90,8 @@ AME_API int ame_pool_close(ame_pool **pool);
  * ame_pool_finish. */
 AME_API int ame_pool_loop(ame_pool *pool, uint64_t count);
 /* 1 and an index whose body this rank is to execute; the one before has been done by that. 0: there is none for this rank
- * any more, which is so when all are done everywhere, or when something is wrong, which ame_pool_finish tells. */
+ * any more, which is so when all are done everywhere, or when something is wrong, which ame_pool_finish tells. The last call
+ * waits until the others are done: who has an index of another loop meanwhile lets those wait who are in that one. */
 AME_API int ame_pool_next(ame_pool *pool, uint64_t *index);
 /* The body of the present index has failed, for the reason `text` (may be NULL) and `code` (not 0): it is not done, but
  * the loop goes on. */

@@ -367,11 +367,8 @@ static void together(void)
     for (uint64_t n = 0; ame_pool_result(a, &outcome); n++) CHECK_EQUAL(outcome.index, n);
     CHECK_OK(ame_pool_loop(b, 100));
     CHECK_OK(ame_pool_loop(c, 100));
-    bool more_b = true, more_c = true;
-    while (more_b || more_c) {
-        if (more_b) more_b = ame_pool_next(b, &index);
-        if (more_c) more_c = ame_pool_next(c, &index);
-    }
+    while (ame_pool_next(b, &index)) continue; /* by turns they would wait for each other: see ame_pool_next */
+    while (ame_pool_next(c, &index)) continue;
     CHECK_OK(ame_pool_finish(b));
     CHECK_OK(ame_pool_finish(a));
     CHECK_OK(ame_pool_finish(c));
