@@ -64,7 +64,7 @@ static int next_on_root(struct ame_pool *pool, uint64_t *index)
     pthread_mutex_lock(&manager->lock);
     ame__loop_tell(pool);
     while (ame__list_empty(&self->granted) && manager->run.active)
-        if (!ame__feed_self(pool)) ame__wait_news(manager);
+        if (!ame__feed_self(pool)) ame__wait_news(pool);
     const struct ame__list *head = ame__list_first(&self->granted);
     if (head && manager->run.active) {
         const struct ame__piece *piece = ame__container_of(head, struct ame__piece, link);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pool/journal.h"
+#include "pool/trace.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------- */
 
@@ -280,6 +281,7 @@ void ame__measure(struct ame_pool *pool, struct ame__link *link, uint64_t tasks,
 {
     pool->manager->run.busy_ns += busy_ns;
     if (tasks == 0) return;
+    ame__trace_seen(pool, link, tasks, busy_ns);
     double one = (double) (busy_ns ? busy_ns : 1) / (double) tasks;
     link->task_ns = link->task_ns > 0 ? (link->task_ns + one) / 2 : one;
 }

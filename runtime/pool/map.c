@@ -329,7 +329,7 @@ static bool wait_result(struct ame_pool *pool)
         bool idle = run->queued == 0 && run->outstanding == 0 && run->stored == 0;
         if (idle && run->count == AME_POOL_OPEN && !run->source && !run->stream) break; /* more may be submitted */
         if (!run->active || execute_some(pool)) continue;
-        if (run->stored == 0 || run->ordered) ame__wait_news(manager);
+        if (run->stored == 0 || run->ordered) ame__wait_news(pool);
     }
     if (more) fill(pool, AME__POOL_FILL_MAX);
     pthread_mutex_unlock(&manager->lock);

@@ -99,6 +99,7 @@ struct ame__link {
     struct ame__list hungry;  /* in manager->hungry while it could take more than there is */
     struct ame__list sends;   /* frames under way */
     ame_request *receive;
+    struct ame__trace *seen;       /* for the timeline, should it die */
     struct ame__outcome *incoming; /* whose body is being received, of this run */
     uint32_t incoming_run;
     char host[AME__POOL_HOST_MAX];
@@ -291,7 +292,7 @@ void ame__outcome_destroy(struct ame__outcome *outcome);
 void ame__outcomes_drop(struct ame_pool *pool);
 void ame__outcome_show(const struct ame_pool *pool, const struct ame__outcome *outcome, ame_pool_outcome *shown);
 /* The program's thread waits for manager->news. */
-void ame__wait_news(struct ame__manager *manager);
+void ame__wait_news(struct ame_pool *pool);
 void ame__tell_news(struct ame__manager *manager);
 /* There may be room in the window. */
 void ame__tell_space(struct ame__manager *manager);

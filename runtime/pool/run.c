@@ -9,14 +9,18 @@
 #include "base/error.h"
 #include "pool/journal.h"
 #include "pool/progress.h"
+#include "pool/trace.h"
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
 
-void ame__wait_news(struct ame__manager *manager)
+void ame__wait_news(struct ame_pool *pool)
 {
+    struct ame__manager *manager = pool->manager;
+    int64_t begin = pool->trace ? ame__now_ns() : 0;
     manager->waiting = true;
     pthread_cond_wait(&manager->news, &manager->lock);
     manager->waiting = false;
+    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_WAIT, 0, begin, ame__now_ns());
 }
 
 void ame__tell_news(struct ame__manager *manager)
@@ -207,7 +211,7 @@ void ame__run_flush(struct ame_pool *pool)
 static void close_journal(struct ame_pool *pool)
 {
     struct ame__manager *manager = pool->manager;
-    while (manager->syncing) ame__wait_news(manager);
+    while (manager->syncing) ame__wait_news(pool);
     struct ame__journal *journal = manager->journal;
     manager->journal = NULL;
     int code = ame__journal_close(journal);
@@ -218,7 +222,7 @@ static void close_journal(struct ame_pool *pool)
 
 void ame__run_end(struct ame_pool *pool)
 {
-    while (pool->manager->run.active) ame__wait_news(pool->manager);
+    while (pool->manager->run.active) ame__wait_news(pool);
     close_journal(pool);
 }
 

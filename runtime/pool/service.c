@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "pool/trace.h"
 
 int ame__thread_start(pthread_t *thread, void *(*main)(void *), void *arg, const char *name)
 {
@@ -37,6 +38,7 @@ static void lose(struct ame_pool *pool, struct ame__link *link, const char *why)
     link->incoming = NULL;
     snprintf(cause, sizeof cause, "rank %d (%s) is gone: %.300s", link->rank, *link->host ? link->host : "?", why);
     if (manager->run.active && !link->closed) {
+        ame__trace_lost(pool, link);
         if (link->took_part || link->joined) manager->run.lost++;
         ame__take_back(pool, link, cause, false);
     }

@@ -14,11 +14,11 @@ enum { EVENTS_MAX = 1 << 20, PINGS = 8 };
 
 struct event {
     int64_t begin, end;
-    uint64_t index;
-    uint64_t kind;
+    uint64_t number, kind;
 };
 
 struct ame__trace {
+    int64_t created;
     struct event *events;
     size_t count, room;
 };
@@ -30,7 +30,9 @@ static int64_t origin;
 
 struct ame__trace *ame__trace_create(void)
 {
-    return ame__var_is_set(AME__VAR_TRACE) ? calloc(1, sizeof(struct ame__trace)) : NULL;
+    struct ame__trace *trace = ame__var_is_set(AME__VAR_TRACE) ? calloc(1, sizeof *trace) : NULL;
+    if (trace) trace->created = ame__now_ns();
+    return trace;
 }
 
 void ame__trace_destroy(struct ame__trace *trace)
@@ -39,7 +41,7 @@ void ame__trace_destroy(struct ame__trace *trace)
     free(trace);
 }
 
-void ame__trace_add(struct ame__trace *trace, enum ame__trace_kind kind, uint64_t index, int64_t begin, int64_t end)
+void ame__trace_add(struct ame__trace *trace, enum ame__trace_kind kind, uint64_t number, int64_t begin, int64_t end)
 {
     if (!trace || trace->count == EVENTS_MAX) return;
     if (trace->count == trace->room) {
@@ -49,7 +51,7 @@ void ame__trace_add(struct ame__trace *trace, enum ame__trace_kind kind, uint64_
         trace->events = events;
         trace->room = room;
     }
-    trace->events[trace->count++] = (struct event){.begin = begin, .end = end, .index = index, .kind = kind};
+    trace->events[trace->count++] = (struct event){.begin = begin, .end = end, .number = number, .kind = kind};
 }
 
 void ame__trace_send(struct ame_pool *pool)
@@ -65,17 +67,51 @@ void ame__trace_send(struct ame_pool *pool)
     if (!code) (void) ame_send(trace->events, trace->count * sizeof *trace->events, 0, AME__POOL_TRACE, pool->comm);
 }
 
-/* ---- rank 0 -------------------------------------------------------------------------------------- */
+/* ---- rank 0: what it sees of the others ------------------------------------------------------------- */
+
+static int64_t last_end(const struct ame__trace *trace)
+{
+    return trace->count ? trace->events[trace->count - 1].end : 0;
+}
+
+void ame__trace_seen(struct ame_pool *pool, struct ame__link *link, uint64_t tasks, uint64_t busy_ns)
+{
+    if (!pool->trace || link->rank == 0 || tasks == 0) return;
+    if (!link->seen && !(link->seen = ame__trace_create())) return;
+    int64_t now = ame__now_ns(), begin = now - (int64_t) busy_ns, before = last_end(link->seen);
+    ame__trace_add(link->seen, AME__TRACE_SEEN, tasks, begin > before ? begin : before, now);
+}
+
+void ame__trace_lost(struct ame_pool *pool, struct ame__link *link)
+{
+    const struct ame__list *head = ame__list_first(&link->granted);
+    if (!pool->trace || (!link->seen && !(link->seen = ame__trace_create()))) return;
+    if (!head) return;
+    int64_t before = last_end(link->seen), begin = link->head_since > before ? link->head_since : before;
+    ame__trace_add(link->seen, AME__TRACE_LOST, ame__container_of(head, struct ame__piece, link)->first, begin,
+                   ame__now_ns());
+}
+
+/* ---- rank 0: the file -------------------------------------------------------------------------------------- */
 
 static void write_event(FILE *file, int rank, const struct event *event, int64_t offset)
 {
-    static const char *const names[] = {"task", "failed", "wait"};
-    const char *name = names[event->kind <= AME__TRACE_WAIT ? event->kind : AME__TRACE_WAIT];
-    char number[32] = "";
-    if (event->kind != AME__TRACE_WAIT) snprintf(number, sizeof number, " %" PRIu64, event->index);
-    fprintf(file, ",\n{\"name\":\"%s%s\",\"cat\":\"%s\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":0,\"tid\":%d}",
-            name, number, name, (double) (event->begin - offset - origin) / 1e3,
-            (double) (event->end - event->begin) / 1e3, rank);
+    static const struct {
+        const char *category, *name, *args; /* with the number */
+    } forms[AME__TRACE_KINDS] = {
+        [AME__TRACE_TASK] = {"task", "task %" PRIu64, NULL}, [AME__TRACE_FAILED] = {"failed", "failed %" PRIu64, NULL},
+        [AME__TRACE_WAIT] = {"wait", "wait", "bytes"},       [AME__TRACE_RECEIVE] = {"transfer", "receive", "bytes"},
+        [AME__TRACE_SEND] = {"transfer", "send", "bytes"},   [AME__TRACE_SEEN] = {"task", "tasks", "count"},
+        [AME__TRACE_LOST] = {"lost", "lost %" PRIu64, NULL},
+    };
+    if (event->kind >= AME__TRACE_KINDS) return;
+    char name[40], args[64] = "";
+    snprintf(name, sizeof name, forms[event->kind].name, event->number);
+    if (forms[event->kind].args)
+        snprintf(args, sizeof args, ",\"args\":{\"%s\":%" PRIu64 "}", forms[event->kind].args, event->number);
+    fprintf(file, ",\n{\"name\":\"%s\",\"cat\":\"%s\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":0,\"tid\":%d%s}",
+            name, forms[event->kind].category, (double) (event->begin - offset - origin) / 1e3,
+            (double) (event->end - event->begin) / 1e3, rank, args);
 }
 
 /* How far the clock of `rank` is ahead, and its events; false: it does not answer. */
@@ -110,11 +146,27 @@ static FILE *open_file(const char *path)
     return file;
 }
 
-static void write_rank(FILE *file, int rank, const struct event *events, size_t count, int64_t offset)
+static void write_rank(FILE *file, int rank, bool died, const struct event *events, size_t count, int64_t offset)
 {
-    fprintf(file, ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":0,\"tid\":%d,\"args\":{\"name\":\"rank %d\"}}",
-            rank, rank);
+    fprintf(file, ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":0,\"tid\":%d,\"args\":{\"name\":\"rank %d%s\"}}",
+            rank, rank, died ? " (died)" : "");
     for (size_t i = 0; i < count; i++) write_event(file, rank, &events[i], offset);
+    if (count == EVENTS_MAX)
+        ame__log(base, WARN, "AME_TRACE: of rank %d only the first %d events were kept", rank, EVENTS_MAX);
+}
+
+/* A worker's lane: what it tells, or what has been seen of it. Asks also when there is no file: the worker waits for that. */
+static void write_worker(FILE *file, struct ame_pool *pool, struct ame__link *link)
+{
+    struct event *events = NULL;
+    size_t count;
+    int64_t offset = 0;
+    if (!link->gone && link->traces && ask(pool, link->rank, &offset, &events, &count)) {
+        if (file) write_rank(file, link->rank, false, events, count, offset);
+        free(events);
+    } else if (file && link->gone && link->seen) {
+        write_rank(file, link->rank, true, link->seen->events, link->seen->count, 0);
+    }
 }
 
 void ame__trace_write(struct ame_pool *pool)
@@ -123,16 +175,13 @@ void ame__trace_write(struct ame_pool *pool)
     pthread_mutex_lock(&writing);
     FILE *file = pool->trace ? open_file(path) : NULL;
     if (pool->trace && !file) ame__log(base, ERROR, "AME_TRACE: '%s' cannot be written", path);
-    if (!begun && pool->trace) origin = pool->trace->count ? pool->trace->events[0].begin : ame__now_ns();
-    if (file) write_rank(file, 0, pool->trace->events, pool->trace->count, 0);
+    if (!begun && pool->trace) origin = pool->trace->created;
+    if (file) write_rank(file, 0, false, pool->trace->events, pool->trace->count, 0);
     for (int r = 1; r < pool->size; r++) {
-        const struct ame__link *link = &pool->manager->links[r];
-        struct event *events = NULL;
-        size_t count;
-        int64_t offset = 0;
-        if (link->gone || !link->traces || !ask(pool, r, &offset, &events, &count)) continue;
-        if (file) write_rank(file, r, events, count, offset);
-        free(events);
+        struct ame__link *link = &pool->manager->links[r];
+        write_worker(file, pool, link);
+        ame__trace_destroy(link->seen);
+        link->seen = NULL;
     }
     if (file) {
         begun = true;

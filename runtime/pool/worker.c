@@ -46,6 +46,14 @@ static bool send_frame(struct ame_pool *pool, const struct ame__pool_frame *fram
     return code == AME_OK;
 }
 
+static int send_traced(struct ame_pool *pool, int tag, const void *data, uint64_t length)
+{
+    int64_t begin = pool->trace ? ame__now_ns() : 0;
+    int code = ame_send(data, length, 0, tag, pool->comm);
+    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_SEND, length, begin, ame__now_ns());
+    return code;
+}
+
 static void report_begin(struct ame_pool *pool)
 {
     struct ame__worker *worker = &pool->worker;
@@ -76,7 +84,8 @@ static void report_send(struct ame_pool *pool, uint32_t flags)
             .kind = AME__POOL_REPORT, .flags = flags, .run = worker->run, .busy_ns = worker->busy_ns};
         struct ame__cursor head = ame__cursor_on(worker->report, sizeof worker->report);
         ame__pool_frame_put(&head, &frame);
-        int code = ame_send(worker->report, (size_t) (worker->cursor.at - worker->report), 0, AME__POOL_UP, pool->comm);
+        size_t length = (size_t) (worker->cursor.at - worker->report);
+        int code = send_traced(pool, AME__POOL_UP, worker->report, length);
         if (code) lose_root(pool, code);
     }
     worker->all_busy_ns += worker->busy_ns;
@@ -117,7 +126,9 @@ static void take_bodies(struct ame_pool *pool, struct ame__piece *piece)
         give_up(pool, AME_E_NOMEM, "out of memory for a task");
         return;
     }
+    int64_t begin = pool->trace ? ame__now_ns() : 0;
     int code = ame_recv(piece->data, piece->length, 0, AME__POOL_BODY, pool->comm, AME_STATUS_IGNORE);
+    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_RECEIVE, piece->length, begin, ame__now_ns());
     if (code) lose_root(pool, code);
 }
 
@@ -160,7 +171,7 @@ static bool receive(struct ame_pool *pool)
     if (worker->ended) return false;
     int64_t begin = pool->trace ? ame__now_ns() : 0;
     int code = ame_recv(bytes, sizeof bytes, 0, AME__POOL_DOWN, pool->comm, &status);
-    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_WAIT, 0, begin, ame__now_ns());
+    if (pool->trace) ame__trace_add(pool->trace, AME__TRACE_WAIT, code ? 0 : status.length, begin, ame__now_ns());
     if (code) {
         lose_root(pool, code);
         return false;
@@ -268,10 +279,12 @@ bool ame__worker_next(struct ame_pool *pool, uint64_t *index)
         worker->done++;
         worker->busy_ns += (uint64_t) (now - worker->since);
         worker->since = now;
-        if (worker->next == worker->end)
+        if (worker->next == worker->end) {
             drop_piece(pool);
-        else if (report_is_due(worker, now))
+        } else if (report_is_due(worker, now)) {
             report_send(pool, 0);
+            worker->since = worker->told;
+        }
     }
     if (worker->next == worker->end) {
         const struct ame__piece *piece = next_piece(pool);
@@ -301,8 +314,8 @@ void ame__worker_failed(struct ame_pool *pool, int code, const char *text)
     worker->holding = false;
     ame__trace_add(pool->trace, AME__TRACE_FAILED, worker->next - 1, worker->since, now);
     worker->busy_ns += (uint64_t) (now - worker->since);
-    worker->since = now; /* the next index of this piece begins here */
     put_record(pool, &record);
+    worker->since = ame__now_ns(); /* the next index of this piece begins here */
     if (worker->next == worker->end) drop_piece(pool);
 }
 
@@ -344,7 +357,7 @@ static void execute(struct ame_pool *pool, struct ame__piece *piece)
         record.kind = AME__POOL_BODY_UP;
         put_record(pool, &record);
         report_send(pool, 0);
-        int code = worker->ended ? AME_OK : ame_send(reply.data, reply.length, 0, AME__POOL_BODY, pool->comm);
+        int code = worker->ended ? AME_OK : send_traced(pool, AME__POOL_BODY, reply.data, reply.length);
         if (code) lose_root(pool, code);
     } else if (record.kind == AME__POOL_RESULT && record.length == 0 && record.seconds < 1e-3F) {
         worker->unreported++;

@@ -1,9 +1,9 @@
 /* work.c - a pool with something to do, for pooltest, which disturbs it.
  *
- *     work HOW COUNT MICROSECONDS OPTIONS [kill=I] [hang=I] [fail=I] [data=BYTES]
+ *     work HOW COUNT MICROSECONDS OPTIONS [kill=I] [hang=I] [fail=I] [data=BYTES] [task=BYTES]
  *
  * HOW is loop, map or source (tasks with data). A task takes between 0 and twice the microseconds. kill=I: task I kills its
- * rank; hang=I: it never ends; fail=I: it fails. Rank 0 prints one line with a sum over all results, which does not
+ * rank; hang=I: it never ends; fail=I: it fails; results have up to `data` bytes, data of tasks less than `task`. Rank 0 prints one line with a sum over all results, which does not
  * depend on their order; the exit code is 0, 75 if tasks are not done, 1 if some failed, else 3.
  */
 #include "../job/check.h"
@@ -14,7 +14,7 @@
 
 #include <ame_pool.h>
 
-static uint64_t kill_at = UINT64_MAX, hang_at = UINT64_MAX, fail_at = UINT64_MAX, data_bytes = 16;
+static uint64_t kill_at = UINT64_MAX, hang_at = UINT64_MAX, fail_at = UINT64_MAX, data_bytes = 16, task_bytes = 100;
 static long pause_us;
 
 static void work(uint64_t index)
@@ -42,9 +42,10 @@ static int function(const ame_pool_task *task, ame_pool_reply *reply, void *arg)
 
 static int source(ame_pool_task *task, void *arg)
 {
-    static unsigned char data[100];
+    static unsigned char *data;
     (void) arg;
-    task->length = task->index % 100;
+    if (!data) data = check_alloc(task_bytes);
+    task->length = check_mix(task->index) % task_bytes;
     task->data = data;
     check_fill(data, task->length, task->index + 5);
     return 1;
@@ -79,6 +80,8 @@ static void options(int argc, char **argv)
             fail_at = n;
         else if (sscanf(argv[i], "data=%llu", &n) == 1)
             data_bytes = n;
+        else if (sscanf(argv[i], "task=%llu", &n) == 1)
+            task_bytes = n;
     }
 }
 
