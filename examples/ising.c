@@ -69,10 +69,11 @@ static struct ladder *make_ladder(void)
         l->setting[i] = (struct ising){.length = (uint32_t) length};
         ising_temperature(&l->setting[i], l->temperature[i]);
     }
-    for (uint64_t n = 0; n < count; n++) {
-        l->at[n] = (uint32_t) (n % temperatures);
-        l->replica[n] = (uint32_t) n;
-    }
+    for (uint64_t k = 0, n = 0; k < ladders; k++)
+        for (uint32_t i = 0; i < temperatures; i++, n++) {
+            l->at[n] = i;
+            l->replica[n] = (uint32_t) n;
+        }
     return l;
 }
 

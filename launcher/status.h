@@ -40,8 +40,8 @@ const struct ame__seen *ame__status_last(const struct ame__status *status, int r
 void ame__status_close(struct ame__status *status);
 void ame__status_free(struct ame__status *status);
 
-/* ameexec --status: prints the table of a job of this user on this host, or lists them. `job`: process id or name (or its
+/* ameexec --status: prints the table of a job of this user on this host, or lists them. `wanted`: process id or name (or its
  * beginning), NULL: the only one. Returns the exit code. */
-int ame__status_show(const char *job);
+int ame__status_show(const char *wanted);
 
 #endif
