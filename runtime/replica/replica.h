@@ -111,6 +111,11 @@ static inline int ame__replica_works(const ame_replicas *set, int rank)
     return rank > 0 || set->root_works || set->size == 1;
 }
 
+/* ---- set.c ---- */
+
+/* AME_GPU asks for a GPU: then nobody falls back to the processor. */
+bool ame__replica_needs_gpu(void);
+
 /* ---- worker.c ---- */
 
 /* The pool's function: executes a task. `arg` is the set. */

@@ -132,6 +132,11 @@ static int same_kind(const struct terms *terms, const ame_replica_kind *kind)
 
 /* ---- devices ------------------------------------------------------------------------------------- */
 
+bool ame__replica_needs_gpu(void)
+{
+    return strcmp(ame__var_text(AME__VAR_GPU), "auto") != 0;
+}
+
 static void host_name(char host[64])
 {
     if (gethostname(host, 64)) snprintf(host, 64, "?");
@@ -165,8 +170,7 @@ static int choose(ame_replicas *set)
     }
     snprintf(why_text, sizeof why_text, "%s", why);
     snprintf(set->where, sizeof set->where, "CPU of %.63s (%s)", host, why_text);
-    bool required =
-        code && strcmp(ame__var_text(AME__VAR_GPU), "auto") != 0; /* ame_gpu_bind has seen to other reasons */
+    bool required = code && ame__replica_needs_gpu(); /* ame_gpu_bind has seen to other reasons */
     if (set->kind.run && !required) return AME_OK;
     return ame__fail(AME_E_GPU, "ame_replicas_open: rank %d on host %s: %s%s: %s", set->rank, host,
                      required ? "AME_GPU wants a GPU for kind " : "there is only a kernel for kind ", set->name,

@@ -6,6 +6,7 @@
  *
  * A GPU that is lost takes all states with it, and the process as well (ame_gpu.h): a worker then ends itself, so that
  * rank 0 gives its replicas to others. Rank 0 cannot do so; it goes on with the processor, if the kind has a function for that.
+ * So does any rank whose GPU is out of memory, unless AME_GPU wants a GPU.
  */
 #include <math.h>
 #include <stdio.h>
@@ -286,21 +287,32 @@ static int write_reply(struct work *work, ame_pool_reply *reply)
     return ame_pool_reply_give(reply, writer.data, writer.length);
 }
 
-/* ---- a GPU that is lost -------------------------------------------------------------------------- */
+/* ---- without the GPU ----------------------------------------------------------------------------- */
 
-static int without_gpu(ame_replicas *set)
+/* Can the processor take over after this failure of the GPU? A lost one takes a worker with it; a full one is a reason only for
+ * who does not insist on it. */
+static bool may_leave_gpu(const ame_replicas *set, int code)
 {
+    if (!set->on_gpu) return false;
+    return code == AME_E_GPU_LOST || (code == AME_E_NOMEM && set->kind.run && !ame__replica_needs_gpu());
+}
+
+static int leave_gpu(ame_replicas *set, int code)
+{
+    bool lost = code == AME_E_GPU_LOST;
     fprintf(stderr, "ame: rank %d, %s: %s\n", set->rank, set->where, ame__error_text());
-    if (set->rank != 0) {
+    if (lost && set->rank != 0) {
         fprintf(stderr, "ame: rank %d ends itself; other ranks go on with its replicas\n", set->rank);
         fflush(NULL);
         _exit(70);
     }
-    if (!set->kind.run) return AME_E_GPU_LOST;
-    fprintf(stderr, "ame: rank 0 goes on with its processor\n");
-    for (uint64_t id = 0; id < set->count; id++) set->held[id] = (struct ame__held){0}; /* what was there is gone */
+    if (!set->kind.run) return code;
+    fprintf(stderr, "ame: rank %d goes on with its processor\n", set->rank);
+    for (uint64_t id = 0; lost && id < set->count; id++) set->held[id] = (struct ame__held){0}; /* gone with it */
+    ame__replica_drop(set);
+    ame__device_close(set);
     set->on_gpu = false;
-    snprintf(set->where, sizeof set->where, "CPU (its GPU is lost)");
+    snprintf(set->where, sizeof set->where, "CPU (its GPU is %s)", lost ? "lost" : "out of memory");
     return AME_OK;
 }
 
@@ -319,8 +331,8 @@ int ame__replica_work(const ame_pool_task *task, ame_pool_reply *reply, void *ar
     int code = read_task(&work, task);
     if (!code) code = make_room(&work);
     if (!code) code = execute(&work, reply);
-    if (code == AME_E_GPU_LOST && work.set->on_gpu) {
-        code = without_gpu(work.set);
+    if (may_leave_gpu(work.set, code)) {
+        code = leave_gpu(work.set, code);
         for (size_t i = 0; !code && i < work.count; i++) work.jobs[i].done = 0, work.jobs[i].needs = false;
         if (!code) code = execute(&work, reply);
     }
