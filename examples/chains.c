@@ -5,7 +5,7 @@
  * Metropolis-Hastings chains as in EPSIE: each chain keeps all its temperatures, chains are spread over the ranks by a pool,
  * one round of steps after the other. A task is the state of a chain (less than 2 kB), its result is the state some
  * steps later; so any rank can go on with any chain, and rank 0 writes all of them to the checkpoint after each round. Started
- * again with more steps, the program goes on from there. Random numbers depend on (chain, temperature, step) only: the
+ * again, with more steps or after it was interrupted (Ctrl-C: exit code 75) or killed, the program goes on from there. Random numbers depend on (chain, temperature, step) only: the
  * results are the same bits with any number of ranks, and after any interruption.
  *
  * The model is Rosenbrock's function, lnL = -(1-x)^2 - 100 (y-x^2)^2, with a uniform prior on [-5,5]^2. Its evidence is known
@@ -171,14 +171,17 @@ static void save(const struct chain *chains, const char *path)
     ame_abort(1);
 }
 
-static void round_of_all(ame_pool *pool, struct chain *chains)
+/* 0 if it was interrupted: then some chains have not moved, and the checkpoint of the round before counts. */
+static int round_of_all(ame_pool *pool, struct chain *chains)
 {
     ame_pool_job job = {.count = CHAINS, .source = source, .source_arg = chains};
     ame_pool_outcome outcome;
     check(ame_pool_map(pool, &job));
     while (ame_pool_result(pool, &outcome))
         if (!outcome.code) memcpy(&chains[outcome.index], outcome.data, sizeof *chains);
-    check(ame_pool_finish(pool));
+    int code = ame_pool_finish(pool);
+    if (code != AME_E_CANCELLED) check(code);
+    return code == AME_OK;
 }
 
 /* ---- evidence ------------------------------------------------------------------------------------ */
@@ -213,6 +216,7 @@ int main(int argc, char **argv)
     static struct chain chains[CHAINS];
     uint64_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     const char *path = argc > 2 ? argv[2] : NULL;
+    int going = 1;
     ame_pool *pool;
     check(ame_init());
     check(ame_pool_open(AME_COMM_WORLD, NULL, &pool));
@@ -222,12 +226,12 @@ int main(int argc, char **argv)
             printf("going on after %llu steps\n", (unsigned long long) chains[0].steps);
         else
             begin(chains);
-        while (chains[0].steps < steps) {
-            round_of_all(pool, chains);
-            save(chains, path);
-        }
-        evidence(chains);
+        while (chains[0].steps < steps && (going = round_of_all(pool, chains))) save(chains, path);
+        if (going)
+            evidence(chains);
+        else
+            printf("interrupted%s\n", path ? "; start it again to go on from the checkpoint" : "");
     }
     check(ame_pool_close(&pool));
-    return ame_finalize() == AME_OK ? 0 : 1;
+    return ame_finalize() != AME_OK ? 1 : going ? 0 : 75; /* the exit code of those who could go on */
 }
