@@ -51,9 +51,9 @@ static struct {
     const char *command, *joblog;
     bool ordered, resume;
     int tries, log_fd;
-    uint64_t failed; /* commands */
-    char **done;     /* by number of the line, from 0: the command that the log has, or NULL */
-    uint64_t done_count;
+    uint64_t failed;                /* commands */
+    char **done;                    /* by number of the line, from 0: the command that the log has, or NULL */
+    uint64_t done_count, last_done; /* room in `done`; the last such line, from 1 */
 } map = {.tries = 1, .log_fd = -1};
 
 /* Standard input, on rank 0; all but `stop` is the reading thread's. */
@@ -74,6 +74,13 @@ static _Noreturn void die(const char *what, const char *why)
     fflush(stderr);
     if (ame_initialized()) ame_abort(OTHER);
     exit(OTHER);
+}
+
+static _Noreturn void die_log(const char *why)
+{
+    char what[4200];
+    snprintf(what, sizeof what, "job log '%s'", map.joblog);
+    die(what, why);
 }
 
 static void append(struct bytes *bytes, const char *data, size_t length)
@@ -261,7 +268,7 @@ static bool is_done(const char *line, size_t length, uint64_t number)
     make_command(&command, line, length, number);
     for (char *at = command.data; *at; at++)
         if (*at == '\n') *at = ' '; /* as it is written */
-    if (strcmp(old, command.data) != 0) die(map.joblog, "this job log is of other input, or of another command");
+    if (strcmp(old, command.data) != 0) die_log("it is of other input, or of another command");
     free(command.data);
     return true;
 }
@@ -283,7 +290,9 @@ static void *read_lines(void *arg)
         if (code == AME_E_CANCELLED) return NULL;
         if (code) die("--map", ame_last_error());
     }
-    if (input.ended) (void) ame_pool_submit(input.pool, NULL);
+    if (!input.ended) return NULL;
+    if (input.lines < map.last_done) die_log("it is of other input, which has more lines");
+    (void) ame_pool_submit(input.pool, NULL);
     return NULL;
 }
 
@@ -326,7 +335,7 @@ static void write_log(const ame_pool_outcome *outcome, const struct result *resu
     int length = asprintf(&line, "%llu\t%s\t%.3f\t%10.3f\t0\t%llu\t%d\t%d\t%.*s\n", (unsigned long long) result->number,
                           outcome->host, result->begun, result->seconds, (unsigned long long) result->out_length,
                           result->code, result->signal, (int) result->command_length, command);
-    if (length < 0) die(map.joblog, "out of memory");
+    if (length < 0) die_log("out of memory");
     for (char *at = line; at < line + length - 1; at++)
         if (*at == '\n') *at = ' ';
     write_all(map.log_fd, line, (size_t) length, map.joblog);
@@ -371,11 +380,12 @@ static bool take_log_line(char *line)
     if (number > map.done_count) {
         uint64_t count = number > 2 * map.done_count ? number : 2 * map.done_count;
         char **done = realloc(map.done, count * sizeof *done);
-        if (!done) die(map.joblog, "out of memory");
+        if (!done) die_log("out of memory");
         memset(done + map.done_count, 0, (count - map.done_count) * sizeof *done);
         map.done = done;
         map.done_count = count;
     }
+    if (number > map.last_done) map.last_done = number;
     free(map.done[number - 1]);
     map.done[number - 1] = strdup(fields[8]);
     return true;
@@ -388,9 +398,9 @@ static off_t read_log(FILE *file)
     size_t room = 0;
     off_t good = 0;
     for (ssize_t length; (length = getline(&line, &room, file)) > 0 && line[length - 1] == '\n'; good += length) {
-        if (good == 0 && strcmp(line, log_head) != 0) die(map.joblog, "is not a job log");
+        if (good == 0 && strcmp(line, log_head) != 0) die_log("this file is not a job log");
         line[length - 1] = '\0';
-        if (good && !take_log_line(line)) die(map.joblog, "has a line that is none of a job log");
+        if (good && !take_log_line(line)) die_log("it has a line that is none of a job log");
     }
     free(line);
     return good;
@@ -401,8 +411,8 @@ static void lock_log(void)
 {
     for (int i = 0; flock(map.log_fd, LOCK_EX | LOCK_NB); i++) {
         struct timespec pause = {.tv_nsec = 100000000};
-        if (errno != EWOULDBLOCK) die(map.joblog, strerror(errno));
-        if (i == 20) die(map.joblog, "another job writes this job log");
+        if (errno != EWOULDBLOCK) die_log(strerror(errno));
+        if (i == 20) die_log("another job writes it");
         nanosleep(&pause, NULL);
     }
 }
@@ -411,15 +421,17 @@ static void open_log(void)
 {
     off_t good = 0;
     map.log_fd = open(map.joblog, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (map.log_fd < 0) die(map.joblog, strerror(errno));
+    if (map.log_fd < 0) die_log(strerror(errno));
     lock_log();
+    if (!map.resume && lseek(map.log_fd, 0, SEEK_END) > 0)
+        die_log("it exists: go on from it with --resume, or remove it");
     FILE *old = map.resume ? fopen(map.joblog, "re") : NULL;
-    if (map.resume && !old) die(map.joblog, strerror(errno));
+    if (map.resume && !old) die_log(strerror(errno));
     if (old) {
         good = read_log(old);
         fclose(old);
     }
-    if (ftruncate(map.log_fd, good)) die(map.joblog, strerror(errno));
+    if (ftruncate(map.log_fd, good)) die_log(strerror(errno));
     if (good == 0) write_all(map.log_fd, log_head, sizeof log_head - 1, map.joblog);
 }
 
@@ -461,7 +473,7 @@ static int work(void)
     if (!told) fprintf(stderr, "ameexec: %s\n", ame_last_error());
     int end = code == AME_E_CANCELLED ? NOT_DONE : code && code != AME_E_TASK ? OTHER : 0;
     if (!end && rank == 0) end = map.failed < MANY_FAILED ? (int) map.failed : MANY_FAILED;
-    if (map.log_fd >= 0 && (fdatasync(map.log_fd) || close(map.log_fd))) die(map.joblog, strerror(errno));
+    if (map.log_fd >= 0 && (fdatasync(map.log_fd) || close(map.log_fd))) die_log(strerror(errno));
     if (ame_pool_close(&pool) || ame_finalize()) die("--map", ame_last_error());
     return end;
 }

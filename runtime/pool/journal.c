@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -203,6 +204,13 @@ static int read_records(struct ame__journal *journal, uint64_t count)
     }
 }
 
+static const char *describe_count(uint64_t count, char *text, size_t size)
+{
+    if (count == UINT64_MAX) return "an unknown number of"; /* AME_POOL_OPEN */
+    snprintf(text, size, "%llu", (unsigned long long) count);
+    return text;
+}
+
 static int read_old(struct ame__journal *journal, size_t size, uint64_t count, uint64_t job)
 {
     uint64_t old_count, old_job;
@@ -215,9 +223,11 @@ static int read_old(struct ame__journal *journal, size_t size, uint64_t count, u
     if (!ame__journal_header(journal->map, &old_count, &old_job))
         return ame__fail(AME_E_CONFIG, "'%s' is not a journal of a pool, or one of another version", journal->path);
     if (old_job != job) return ame__fail(AME_E_MISMATCH, "journal '%s' is of another job (option job)", journal->path);
-    if (old_count != count)
-        return ame__fail(AME_E_MISMATCH, "journal '%s' is of a job of %lld tasks, this one has %lld (-1: not known)",
-                         journal->path, (long long) old_count, (long long) count);
+    if (old_count != count) {
+        char old[40], present[40];
+        return ame__fail(AME_E_MISMATCH, "journal '%s' is of a job of %s tasks, this one has %s tasks", journal->path,
+                         describe_count(old_count, old, sizeof old), describe_count(count, present, sizeof present));
+    }
     return read_records(journal, count);
 }
 

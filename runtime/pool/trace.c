@@ -1,5 +1,6 @@
 #include "trace.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,7 +175,7 @@ void ame__trace_write(struct ame_pool *pool)
     const char *path = ame__var_text(AME__VAR_TRACE);
     pthread_mutex_lock(&writing);
     FILE *file = pool->trace ? open_file(path) : NULL;
-    if (pool->trace && !file) ame__log(base, ERROR, "AME_TRACE: '%s' cannot be written", path);
+    if (pool->trace && !file) ame__log(base, ERROR, "AME_TRACE: '%s' cannot be written: %s", path, strerror(errno));
     if (!begun && pool->trace) origin = pool->trace->created;
     if (file) write_rank(file, 0, false, pool->trace->events, pool->trace->count, 0);
     for (int r = 1; r < pool->size; r++) {

@@ -126,9 +126,15 @@ def test_resume_refuses(ameexec, tmp_path):
     assert ameexec.run("-n", 2, "--joblog", log, "--map", "echo {}", data=numbers(5)).code == 0
     job = ameexec.run("-n", 2, "--joblog", log, "--resume", "--map", "echo x{}", data=numbers(5))
     assert job.code == 255 and "of other input, or of another command" in job.err
+    job = ameexec.run("-n", 2, "--joblog", log, "--resume", "--map", "echo {}", data=numbers(4))
+    assert job.code == 255 and "of other input, which has more lines" in job.err
+    job = ameexec.run("-n", 2, "--joblog", log, "--map", "echo {}", data=numbers(5))
+    assert job.code == 255 and "exists: go on from it with --resume" in job.err and len(log_of(log)) == 5
     log.write_text("my notes\n")
+    job = ameexec.run("-n", 2, "--joblog", log, "--map", "echo {}", data=numbers(5))
+    assert job.code == 255 and log.read_text() == "my notes\n"
     job = ameexec.run("-n", 2, "--joblog", log, "--resume", "--map", "echo {}", data=numbers(5))
-    assert job.code == 255 and "is not a job log" in job.err and log.read_text() == "my notes\n"
+    assert job.code == 255 and "not a job log" in job.err and log.read_text() == "my notes\n"
 
 
 def test_torn_log(ameexec, tmp_path):
