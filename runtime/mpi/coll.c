@@ -312,6 +312,24 @@ void *mpi__block(const void *buf, struct ame__counts displs, int i, const struct
     return mpi__at(buf, in_bytes ? displ : displ * ame__type_extent(type->data));
 }
 
+void mpi__coll_block(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
+                     const struct mpi__type **type)
+{
+    const MPI_Datatype *types = receives ? call->recvtypes : call->sendtypes;
+    struct ame__counts counts = receives ? call->recvcounts : call->sendcounts;
+    struct ame__counts displs = receives ? call->recvdispls : call->senddispls;
+    const void *base = receives ? call->recvbuf : call->sendbuf;
+    *type = types ? mpi__datatype_of(types[i]) : receives ? call->recvtype : call->sendtype;
+    if (counts.narrow || counts.wide) {
+        *count = ame__count_at(counts, i);
+        *buf = mpi__block(base, displs, i, *type, call->in_bytes);
+    } else {
+        *count = receives ? call->recvcount : call->sendcount;
+        bool same = !receives && (call->kind == AME__ALLGATHER || call->kind == AME__ALLGATHERV);
+        *buf = mpi__at(base, same ? 0 : i * *count * ame__type_extent((*type)->data));
+    }
+}
+
 /* ---- checks -------------------------------------------------------------------------------------- */
 
 static int check_root(const struct mpi__coll *call)
@@ -354,9 +372,8 @@ static void build_barrier(struct ame__sched *sched, struct mpi__coll *call)
     ame__build_barrier(sched, &inner);
 }
 
-int mpi__Barrier(struct mpi__coll *call, struct mpi__comm *comm)
+int mpi__Barrier(struct mpi__coll *call)
 {
-    call->comm = comm;
     call->kind = AME__BARRIER;
     call->build = build_barrier;
     return MPI_SUCCESS;
@@ -373,19 +390,12 @@ static void build_bcast(struct ame__sched *sched, struct mpi__coll *call)
     ame__build_bcast(sched, &inner);
 }
 
-int mpi__Bcast(struct mpi__coll *call, void *buffer, int64_t count, struct mpi__type *type, int root,
-               struct mpi__comm *comm)
+int mpi__Bcast(struct mpi__coll *call)
 {
-    call->comm = comm;
     call->kind = AME__BCAST;
-    call->rooted = true;
-    call->root = root;
-    call->recvbuf = buffer;
-    call->recvcount = count;
-    call->recvtype = type;
-    call->build = comm->inter ? mpi__build_inter : build_bcast;
+    call->build = call->comm->inter ? mpi__build_inter : build_bcast;
     int code = check_root(call);
-    return code ? code : mpi__type_usable(type, count, buffer);
+    return code ? code : mpi__type_usable(call->recvtype, call->recvcount, call->recvbuf);
 }
 
 /* ---- gather, scatter ----------------------------------------------------------------------------- */
@@ -457,31 +467,26 @@ static void build_gather(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_gather(sched, &inner);
 }
 
-int mpi__Gather(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, int root, struct mpi__comm *comm)
+/* What gather and gatherv have in common: the counts of a v form are checked by itself. */
+static int gather(struct mpi__coll *call, enum ame__coll_kind kind, mpi__build *algorithm)
 {
-    *call = (struct mpi__coll){.name = call->name,
-                               .build = comm->inter ? mpi__build_inter : build_gather,
-                               .comm = comm,
-                               .kind = AME__GATHER,
-                               .root = root,
-                               .rooted = true,
-                               .sendbuf = sendbuf,
-                               .sendcount = sendcount,
-                               .sendtype = sendtype,
-                               .recvbuf = recvbuf,
-                               .recvcount = recvcount,
-                               .recvtype = recvtype};
-    bool here = takes_part_as_root(call), sends = comm->inter ? root >= 0 : sendbuf != MPI_IN_PLACE;
+    call->kind = kind;
+    call->build = call->comm->inter ? mpi__build_inter : algorithm;
+    bool here = takes_part_as_root(call), sends = call->comm->inter ? call->root >= 0 : call->sendbuf != MPI_IN_PLACE;
     int code = check_root(call);
     if (!code) code = check_in_place(call);
-    if (!code && sends) code = check_part(sendbuf, sendcount, sendtype, "sendtype");
-    if (!code && here) code = check_part(recvbuf, recvcount, recvtype, "recvtype");
+    if (!code && sends) code = check_part(call->sendbuf, call->sendcount, call->sendtype, "sendtype");
+    if (!code && here) code = check_part(call->recvbuf, call->recvcount, call->recvtype, "recvtype");
     if (!code && !sends) call->sendtype = NULL;
     if (!code && !here) call->recvtype = NULL;
-    if (!code && sendbuf == MPI_IN_PLACE && !here)
+    if (!code && call->sendbuf == MPI_IN_PLACE && !here)
         code = mpi__fail(MPI_ERR_BUFFER, "argument 'sendbuf' is MPI_IN_PLACE, which only the root may give");
     return code;
+}
+
+int mpi__Gather(struct mpi__coll *call)
+{
+    return gather(call, AME__GATHER, build_gather);
 }
 
 static void build_gatherv(struct ame__sched *sched, struct mpi__coll *call)
@@ -510,16 +515,11 @@ static void build_gatherv(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_gather(sched, &inner);
 }
 
-int mpi__Gatherv(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                 void *recvbuf, struct ame__counts recvcounts, struct ame__counts displs, struct mpi__type *recvtype,
-                 int root, struct mpi__comm *comm)
+int mpi__Gatherv(struct mpi__coll *call)
 {
-    int code = mpi__Gather(call, sendbuf, sendcount, sendtype, recvbuf, 0, recvtype, root, comm);
-    call->kind = AME__GATHERV;
-    call->build = comm->inter ? mpi__build_inter : build_gatherv;
-    call->recvcounts = recvcounts;
-    call->recvdispls = displs;
-    if (!code && takes_part_as_root(call)) code = check_counts(recvcounts, mpi__comm_peers(comm), "recvcounts");
+    int code = gather(call, AME__GATHERV, build_gatherv);
+    if (!code && takes_part_as_root(call))
+        code = check_counts(call->recvcounts, mpi__comm_peers(call->comm), "recvcounts");
     return code;
 }
 
@@ -540,31 +540,26 @@ static void build_scatter(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_scatter(sched, &inner);
 }
 
-int mpi__Scatter(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                 void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, int root, struct mpi__comm *comm)
+static int scatter(struct mpi__coll *call, enum ame__coll_kind kind, mpi__build *algorithm)
 {
-    *call = (struct mpi__coll){.name = call->name,
-                               .build = comm->inter ? mpi__build_inter : build_scatter,
-                               .comm = comm,
-                               .kind = AME__SCATTER,
-                               .root = root,
-                               .rooted = true,
-                               .sendbuf = sendbuf,
-                               .sendcount = sendcount,
-                               .sendtype = sendtype,
-                               .recvbuf = recvbuf,
-                               .recvcount = recvcount,
-                               .recvtype = recvtype};
-    bool here = takes_part_as_root(call), receives = comm->inter ? root >= 0 : recvbuf != MPI_IN_PLACE;
+    call->kind = kind;
+    call->build = call->comm->inter ? mpi__build_inter : algorithm;
+    bool here = takes_part_as_root(call),
+         receives = call->comm->inter ? call->root >= 0 : call->recvbuf != MPI_IN_PLACE;
     int code = check_root(call);
     if (!code) code = check_in_place(call);
-    if (!code && receives) code = check_part(recvbuf, recvcount, recvtype, "recvtype");
-    if (!code && here) code = check_part(sendbuf, sendcount, sendtype, "sendtype");
+    if (!code && receives) code = check_part(call->recvbuf, call->recvcount, call->recvtype, "recvtype");
+    if (!code && here) code = check_part(call->sendbuf, call->sendcount, call->sendtype, "sendtype");
     if (!code && !receives) call->recvtype = NULL;
     if (!code && !here) call->sendtype = NULL;
-    if (!code && recvbuf == MPI_IN_PLACE && !here)
+    if (!code && call->recvbuf == MPI_IN_PLACE && !here)
         code = mpi__fail(MPI_ERR_BUFFER, "argument 'recvbuf' is MPI_IN_PLACE, which only the root may give");
     return code;
+}
+
+int mpi__Scatter(struct mpi__coll *call)
+{
+    return scatter(call, AME__SCATTER, build_scatter);
 }
 
 static void build_scatterv(struct ame__sched *sched, struct mpi__coll *call)
@@ -590,16 +585,11 @@ static void build_scatterv(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_scatter(sched, &inner);
 }
 
-int mpi__Scatterv(struct mpi__coll *call, const void *sendbuf, struct ame__counts sendcounts, struct ame__counts displs,
-                  struct mpi__type *sendtype, void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, int root,
-                  struct mpi__comm *comm)
+int mpi__Scatterv(struct mpi__coll *call)
 {
-    int code = mpi__Scatter(call, sendbuf, 0, sendtype, recvbuf, recvcount, recvtype, root, comm);
-    call->kind = AME__SCATTERV;
-    call->build = comm->inter ? mpi__build_inter : build_scatterv;
-    call->sendcounts = sendcounts;
-    call->senddispls = displs;
-    if (!code && takes_part_as_root(call)) code = check_counts(sendcounts, mpi__comm_peers(comm), "sendcounts");
+    int code = scatter(call, AME__SCATTERV, build_scatterv);
+    if (!code && takes_part_as_root(call))
+        code = check_counts(call->sendcounts, mpi__comm_peers(call->comm), "sendcounts");
     return code;
 }
 
@@ -626,22 +616,22 @@ static void build_allgather(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_allgather(sched, &inner);
 }
 
-int mpi__Allgather(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                   void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, struct mpi__comm *comm)
+/* What allgather and alltoall have in common, in all forms with one type for each side. */
+static int exchange(struct mpi__coll *call, enum ame__coll_kind kind, mpi__build *algorithm)
 {
-    *call = (struct mpi__coll){.name = call->name,
-                               .build = comm->inter ? mpi__build_inter : build_allgather,
-                               .comm = comm,
-                               .kind = AME__ALLGATHER,
-                               .sendbuf = sendbuf,
-                               .sendcount = sendcount,
-                               .sendtype = sendbuf == MPI_IN_PLACE ? NULL : sendtype,
-                               .recvbuf = recvbuf,
-                               .recvcount = recvcount,
-                               .recvtype = recvtype};
+    call->kind = kind;
+    call->build = call->comm->inter ? mpi__build_inter : algorithm;
     int code = check_in_place(call);
-    if (!code && sendbuf != MPI_IN_PLACE) code = check_part(sendbuf, sendcount, sendtype, "sendtype");
-    return code ? code : mpi__type_usable(recvtype, recvcount, recvbuf);
+    if (call->sendbuf == MPI_IN_PLACE)
+        call->sendtype = NULL;
+    else if (!code)
+        code = check_part(call->sendbuf, call->sendcount, call->sendtype, "sendtype");
+    return code ? code : mpi__type_usable(call->recvtype, call->recvcount, call->recvbuf);
+}
+
+int mpi__Allgather(struct mpi__coll *call)
+{
+    return exchange(call, AME__ALLGATHER, build_allgather);
 }
 
 static void build_allgatherv(struct ame__sched *sched, struct mpi__coll *call)
@@ -668,37 +658,13 @@ static void build_allgatherv(struct ame__sched *sched, struct mpi__coll *call)
     if (!call->failure) ame__build_allgather(sched, &inner);
 }
 
-int mpi__Allgatherv(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                    void *recvbuf, struct ame__counts recvcounts, struct ame__counts displs, struct mpi__type *recvtype,
-                    struct mpi__comm *comm)
+int mpi__Allgatherv(struct mpi__coll *call)
 {
-    int code = mpi__Allgather(call, sendbuf, sendcount, sendtype, recvbuf, 0, recvtype, comm);
-    call->kind = AME__ALLGATHERV;
-    call->build = comm->inter ? mpi__build_inter : build_allgatherv;
-    call->recvcounts = recvcounts;
-    call->recvdispls = displs;
-    return code ? code : check_counts(recvcounts, mpi__comm_peers(comm), "recvcounts");
+    int code = exchange(call, AME__ALLGATHERV, build_allgatherv);
+    return code ? code : check_counts(call->recvcounts, mpi__comm_peers(call->comm), "recvcounts");
 }
 
 /* ---- alltoall ------------------------------------------------------------------------------------ */
-
-/* The three forms in one shape. */
-static void block_of(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
-                     const struct mpi__type **type)
-{
-    const MPI_Datatype *types = receives ? call->recvtypes : call->sendtypes;
-    struct ame__counts counts = receives ? call->recvcounts : call->sendcounts;
-    struct ame__counts displs = receives ? call->recvdispls : call->senddispls;
-    const void *base = receives ? call->recvbuf : call->sendbuf;
-    *type = types ? mpi__datatype_of(types[i]) : receives ? call->recvtype : call->sendtype;
-    if (counts.narrow || counts.wide) {
-        *count = ame__count_at(counts, i);
-        *buf = mpi__block(base, displs, i, *type, call->in_bytes);
-    } else {
-        *count = receives ? call->recvcount : call->sendcount;
-        *buf = mpi__at(base, i * *count * ame__type_extent((*type)->data));
-    }
-}
 
 static void exchange_with(struct ame__sched *sched, struct mpi__coll *call, int from, int to)
 {
@@ -707,10 +673,10 @@ static void exchange_with(struct ame__sched *sched, struct mpi__coll *call, int 
     int64_t count;
     size_t length;
     bool in_place = call->sendbuf == MPI_IN_PLACE;
-    block_of(call, true, from, &buf, &count, &type);
+    mpi__coll_block(call, true, from, &buf, &count, &type);
     void *in = mpi__coll_in(call, buf, count, type, &length);
     ame__sched_recv(sched, in, length, from);
-    block_of(call, in_place, to, &buf, &count, &type);
+    mpi__coll_block(call, in_place, to, &buf, &count, &type);
     const void *out =
         in_place ? mpi__coll_copy_out(call, buf, count, type, &length) : mpi__coll_out(call, buf, count, type, &length);
     ame__sched_send(sched, out, length, to);
@@ -724,8 +690,8 @@ static void build_exchange(struct ame__sched *sched, struct mpi__coll *call)
         const struct mpi__type *in_type, *out_type;
         void *in, *out;
         int64_t in_count, out_count;
-        block_of(call, true, me, &in, &in_count, &in_type);
-        block_of(call, false, me, &out, &out_count, &out_type);
+        mpi__coll_block(call, true, me, &in, &in_count, &in_type);
+        mpi__coll_block(call, false, me, &out, &out_count, &out_type);
         ame__type_copy(in_type->data, in_count, in, out_type->data, out_count, out);
     }
     for (int distance = 1; distance < size && !call->failure; distance++) {
@@ -748,28 +714,16 @@ static void build_alltoall(struct ame__sched *sched, struct mpi__coll *call)
     ame__build_alltoall(sched, &inner);
 }
 
-int mpi__Alltoall(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                  void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, struct mpi__comm *comm)
+int mpi__Alltoall(struct mpi__coll *call)
 {
-    int code = mpi__Allgather(call, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
-    call->kind = AME__ALLTOALL;
-    call->build = comm->inter ? mpi__build_inter : build_alltoall;
-    return code;
+    return exchange(call, AME__ALLTOALL, build_alltoall);
 }
 
-int mpi__Alltoallv(struct mpi__coll *call, const void *sendbuf, struct ame__counts sendcounts,
-                   struct ame__counts sdispls, struct mpi__type *sendtype, void *recvbuf, struct ame__counts recvcounts,
-                   struct ame__counts rdispls, struct mpi__type *recvtype, struct mpi__comm *comm)
+int mpi__Alltoallv(struct mpi__coll *call)
 {
-    int code = mpi__Allgather(call, sendbuf, 0, sendtype, recvbuf, 0, recvtype, comm);
-    call->kind = AME__ALLTOALLV;
-    call->build = comm->inter ? mpi__build_inter : build_exchange;
-    call->sendcounts = sendcounts;
-    call->senddispls = sdispls;
-    call->recvcounts = recvcounts;
-    call->recvdispls = rdispls;
-    if (!code && sendbuf != MPI_IN_PLACE) code = check_counts(sendcounts, mpi__comm_peers(comm), "sendcounts");
-    return code ? code : check_counts(recvcounts, mpi__comm_peers(comm), "recvcounts");
+    int peers = mpi__comm_peers(call->comm), code = exchange(call, AME__ALLTOALLV, build_exchange);
+    if (!code && call->sendbuf != MPI_IN_PLACE) code = check_counts(call->sendcounts, peers, "sendcounts");
+    return code ? code : check_counts(call->recvcounts, peers, "recvcounts");
 }
 
 static int check_types(const MPI_Datatype types[], struct ame__counts counts, int n, const char *argument)
@@ -796,24 +750,10 @@ int mpi__coll_check_w(struct mpi__coll *call, int sends, int receives)
     return code ? code : check_types(call->recvtypes, call->recvcounts, receives, "recvtypes");
 }
 
-int mpi__Alltoallw(struct mpi__coll *call, const void *sendbuf, struct ame__counts sendcounts,
-                   struct ame__counts sdispls, const MPI_Datatype sendtypes[], void *recvbuf,
-                   struct ame__counts recvcounts, struct ame__counts rdispls, const MPI_Datatype recvtypes[],
-                   struct mpi__comm *comm)
+int mpi__Alltoallw(struct mpi__coll *call)
 {
-    *call = (struct mpi__coll){.name = call->name,
-                               .build = comm->inter ? mpi__build_inter : build_exchange,
-                               .comm = comm,
-                               .kind = AME__ALLTOALLV,
-                               .sendbuf = sendbuf,
-                               .sendcounts = sendcounts,
-                               .senddispls = sdispls,
-                               .sendtypes = sendtypes,
-                               .recvbuf = recvbuf,
-                               .recvcounts = recvcounts,
-                               .recvdispls = rdispls,
-                               .recvtypes = recvtypes,
-                               .in_bytes = true};
+    call->kind = AME__ALLTOALLV;
+    call->build = call->comm->inter ? mpi__build_inter : build_exchange;
     int code = check_in_place(call);
-    return code ? code : mpi__coll_check_w(call, mpi__comm_peers(comm), mpi__comm_peers(comm));
+    return code ? code : mpi__coll_check_w(call, mpi__comm_peers(call->comm), mpi__comm_peers(call->comm));
 }

@@ -1,7 +1,7 @@
 /* coll.h - collective calls of the MPI layer.
  *
- * mpi__X (mpi__Bcast, ...) checks and keeps the arguments in a struct mpi__coll; the generated entry points then run it, start
- * it, or keep it as a persistent request. It becomes a schedule of libame (coll/sched.h), which is what all three forms
+ * A generated entry point puts the arguments into a struct mpi__coll, has mpi__X (mpi__Bcast, ...) check and complete it, and
+ * then runs it, starts it, or keeps it as a persistent request. It becomes a schedule of libame (coll/sched.h), which is what all three forms
  * are. Its `build` puts together: local packing of what is not one run of bytes; libame's algorithm for the call, or steps
  * of its own (intercommunicators, neighbourhoods, operations of the program); and `after`, what is to be done with what has
  * come, when the program asks for the result: unpacking.
@@ -23,9 +23,12 @@ struct mpi__after {
     _Alignas(16) unsigned char memory[];
 };
 
+struct mpi__coll;
+typedef void mpi__build(struct ame__sched *sched, struct mpi__coll *call);
+
 struct mpi__coll {
     const char *name;
-    void (*build)(struct ame__sched *sched, struct mpi__coll *call);
+    mpi__build *build;
     struct mpi__comm *comm;
     enum ame__coll_kind kind;
     int root;
@@ -81,6 +84,9 @@ static inline void *mpi__at(const void *buf, int64_t offset)
 }
 /* The address of block `i` in a v or w form. */
 void *mpi__block(const void *buf, struct ame__counts displs, int i, const struct mpi__type *type, bool in_bytes);
+/* What goes to (`receives`: comes from) rank or neighbour `i`, in any of the three forms. */
+void mpi__coll_block(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
+                     const struct mpi__type **type);
 /* An inner call, for libame's build functions. */
 struct ame__coll mpi__inner(const struct mpi__coll *call);
 

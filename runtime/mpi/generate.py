@@ -282,9 +282,9 @@ def is_plain(function):
 
 
 def internal_prototype(function):
-    arguments = [argument.internal() for argument in function.arguments]
     if 't' in function.flags:
-        arguments.insert(0, 'struct mpi__coll *call')
+        return 'int mpi__%s(struct mpi__coll *call)' % function.name
+    arguments = [argument.internal() for argument in function.arguments]
     if 'l' in function.flags:
         arguments.append('bool large')
     result = 'int' if not is_plain(function) else function.result_type()
@@ -336,6 +336,24 @@ def convert(argument, large):
     return ([], [], name, [])
 
 
+# What an argument of a collective call is in struct mpi__coll, where its name is another one.
+FIELDS = {'buffer': 'recvbuf', 'count': 'recvcount', 'datatype': 'recvtype', 'sdispls': 'senddispls', 'rdispls': 'recvdispls'}
+
+
+def collective(function, values):
+    """The struct mpi__coll of a call with these values of its arguments."""
+    names = [argument.name for argument in function.arguments]
+    fields = ['.name = "MPI_%s"' % function.name]
+    for name, value in zip(names, values):
+        if name == 'displs':
+            name = 'senddispls' if 'sendcounts' in names else 'recvdispls'
+        if name not in ('info', 'request'):
+            fields.append('.%s = %s' % (FIELDS.get(name, name), value))
+    fields += ['.rooted = true'] if 'root' in names else []
+    fields += ['.in_bytes = true'] if 'sendtypes' in names else []
+    return 'struct mpi__coll call_1 = {%s};' % ', '.join(fields)
+
+
 def error_object(function):
     """The object whose error handler is called."""
     for argument in function.arguments:
@@ -377,9 +395,7 @@ def body(function, lines):
         after += then
     name, tools = '"MPI_%s"' % function.name, function.group == 'tools'
     if 't' in function.flags:
-        declarations.append('struct mpi__coll call_1 = {.name = %s};' % name)
-        extra = {'': 0, 'i': 1, 'init': 2}[function.form]
-        calls = ['mpi__%s(%s)' % (function.base, ', '.join(['&call_1'] + values[:len(values) - extra]))]
+        calls = ['mpi__%s(&call_1)' % function.base]
         calls.append({'': 'mpi__coll_run(&call_1)', 'i': 'mpi__coll_start(&call_1, &request_1)',
                       'init': 'mpi__coll_init(&call_1, info_1, &request_1)'}[function.form])
     else:
@@ -387,7 +403,10 @@ def body(function, lines):
                                   ', '.join(values + (['true' if function.large else 'false'] if 'l' in function.flags else [])))]
     lines += ['    ' + line for line in declarations]
     lines.append('    int code_1 = %s;' % ('MPI_SUCCESS' if 'p' in function.flags else 'mpi__running()'))
-    lines += ['    if (!code_1) code_1 = %s;' % check for check in checks + calls]
+    lines += ['    if (!code_1) code_1 = %s;' % check for check in checks]
+    if 't' in function.flags:
+        lines.append('    ' + collective(function, values))
+    lines += ['    if (!code_1) code_1 = %s;' % call for call in calls]
     # A failed copy must not look like one (MPI 4.1, 7.7.1).
     nulls = ['if (%s) *%s = MPI_%s_NULL' % (a.name, a.name, a.handle.upper()) for a in function.arguments
              if a.kind in ('Comm*', 'Datatype*') and not a.name.startswith('old')]

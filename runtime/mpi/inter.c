@@ -8,24 +8,6 @@
 
 #include <string.h>
 
-/* What one rank of the other group sends to this one, or gets from it. */
-static void block_of(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
-                     const struct mpi__type **type)
-{
-    const MPI_Datatype *types = receives ? call->recvtypes : call->sendtypes;
-    struct ame__counts counts = receives ? call->recvcounts : call->sendcounts;
-    struct ame__counts displs = receives ? call->recvdispls : call->senddispls;
-    const void *base = receives ? call->recvbuf : call->sendbuf;
-    *type = types ? mpi__datatype_of(types[i]) : receives ? call->recvtype : call->sendtype;
-    if (counts.narrow || counts.wide) {
-        *count = ame__count_at(counts, i);
-        *buf = mpi__block(base, displs, i, *type, call->in_bytes);
-    } else {
-        *count = receives ? call->recvcount : call->sendcount;
-        *buf = mpi__at(base, i * *count * ame__type_extent((*type)->data));
-    }
-}
-
 static void take(struct ame__sched *sched, struct mpi__coll *call, int from, void *buf, int64_t count,
                  const struct mpi__type *type)
 {
@@ -58,7 +40,7 @@ static void build_rooted(struct ame__sched *sched, struct mpi__coll *call)
     }
     bool gathers = call->kind == AME__GATHER || call->kind == AME__GATHERV;
     for (int rank = 0; root && rank < others && !call->failure; rank++) {
-        block_of(call, gathers, rank, &buf, &count, &type);
+        mpi__coll_block(call, gathers, rank, &buf, &count, &type);
         if (gathers)
             take(sched, call, rank, buf, count, type);
         else
@@ -73,20 +55,15 @@ void mpi__build_inter(struct ame__sched *sched, struct mpi__coll *call)
     const struct mpi__type *type;
     void *buf;
     int64_t count;
-    bool all = call->kind == AME__ALLGATHER || call->kind == AME__ALLGATHERV;
     if (call->rooted) {
         build_rooted(sched, call);
         return;
     }
     for (int rank = 0; rank < call->comm->remote->size && !call->failure; rank++) {
-        block_of(call, true, rank, &buf, &count, &type);
+        mpi__coll_block(call, true, rank, &buf, &count, &type);
         take(sched, call, rank, buf, count, type);
-        if (all) {
-            give(sched, call, rank, call->sendbuf, call->sendcount, call->sendtype);
-        } else {
-            block_of(call, false, rank, &buf, &count, &type);
-            give(sched, call, rank, buf, count, type);
-        }
+        mpi__coll_block(call, false, rank, &buf, &count, &type);
+        give(sched, call, rank, buf, count, type);
     }
 }
 

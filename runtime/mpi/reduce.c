@@ -139,46 +139,36 @@ static int check_reduction(struct mpi__coll *call, bool result_here)
     return code;
 }
 
-static void fill(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t count, struct mpi__type *type,
-                 struct mpi__op *op, struct mpi__comm *comm)
+int mpi__Reduce(struct mpi__coll *call)
 {
-    *call = (struct mpi__coll){.name = call->name,
-                               .comm = comm,
-                               .sendbuf = sendbuf,
-                               .recvbuf = recvbuf,
-                               .recvcount = count,
-                               .recvtype = type,
-                               .op = op};
-}
-
-int mpi__Reduce(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t count, struct mpi__type *type,
-                struct mpi__op *op, int root, struct mpi__comm *comm)
-{
-    fill(call, sendbuf, recvbuf, count, type, op, comm);
+    const struct mpi__comm *comm = call->comm;
+    int root = call->root;
     call->kind = AME__REDUCE;
-    call->root = root;
-    call->rooted = true;
     call->build = comm->inter ? mpi__build_inter_reduction : build_reduce;
     if (comm->inter) {
         if (root != MPI_ROOT && root != MPI_PROC_NULL && (root < 0 || root >= comm->remote->size))
             return mpi__fail(MPI_ERR_ROOT, "argument 'root' is %d", root);
-        return mpi__op_check(op, type);
+        return mpi__op_check(call->op, call->recvtype);
     }
     if (root < 0 || root >= comm->size)
         return mpi__fail(MPI_ERR_ROOT, "argument 'root' is %d; the communicator has the ranks 0 to %d", root,
                          comm->size - 1);
-    if (sendbuf == MPI_IN_PLACE && comm->rank != root)
+    if (call->sendbuf == MPI_IN_PLACE && comm->rank != root)
         return mpi__fail(MPI_ERR_BUFFER, "argument 'sendbuf' is MPI_IN_PLACE, which only the root may give");
     return check_reduction(call, comm->rank == root);
 }
 
-int mpi__Allreduce(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t count, struct mpi__type *type,
-                   struct mpi__op *op, struct mpi__comm *comm)
+/* With a result on all ranks. */
+static int reduction(struct mpi__coll *call, enum ame__coll_kind kind, mpi__build *algorithm)
 {
-    fill(call, sendbuf, recvbuf, count, type, op, comm);
-    call->kind = AME__ALLREDUCE;
-    call->build = comm->inter ? mpi__build_inter_reduction : build_allreduce;
+    call->kind = kind;
+    call->build = call->comm->inter ? mpi__build_inter_reduction : algorithm;
     return check_reduction(call, true);
+}
+
+int mpi__Allreduce(struct mpi__coll *call)
+{
+    return reduction(call, AME__ALLREDUCE, build_allreduce);
 }
 
 /* ---- reduce_scatter ------------------------------------------------------------------------------ */
@@ -238,27 +228,19 @@ static void build_reduce_scatter(struct ame__sched *sched, struct mpi__coll *cal
     ame__sched_copy(sched, own, mpi__at(acc, begin), (size_t) span);
 }
 
-int mpi__Reduce_scatter(struct mpi__coll *call, const void *sendbuf, void *recvbuf, struct ame__counts recvcounts,
-                        struct mpi__type *type, struct mpi__op *op, struct mpi__comm *comm)
+int mpi__Reduce_scatter(struct mpi__coll *call)
 {
-    fill(call, sendbuf, recvbuf, 0, type, op, comm);
-    call->kind = AME__OTHER;
-    call->build = comm->inter ? mpi__build_inter_reduction : build_reduce_scatter;
-    call->recvcounts = recvcounts;
-    if (!recvcounts.narrow && !recvcounts.wide) return mpi__fail(MPI_ERR_ARG, "argument 'recvcounts' is NULL");
-    for (int rank = 0; rank < comm->size; rank++)
-        if (ame__count_at(recvcounts, rank) < 0)
+    if (!call->recvcounts.narrow && !call->recvcounts.wide)
+        return mpi__fail(MPI_ERR_ARG, "argument 'recvcounts' is NULL");
+    for (int rank = 0; rank < call->comm->size; rank++)
+        if (ame__count_at(call->recvcounts, rank) < 0)
             return mpi__fail(MPI_ERR_COUNT, "argument 'recvcounts[%d]' is negative", rank);
-    return check_reduction(call, true);
+    return reduction(call, AME__OTHER, build_reduce_scatter);
 }
 
-int mpi__Reduce_scatter_block(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t recvcount,
-                              struct mpi__type *type, struct mpi__op *op, struct mpi__comm *comm)
+int mpi__Reduce_scatter_block(struct mpi__coll *call)
 {
-    fill(call, sendbuf, recvbuf, recvcount, type, op, comm);
-    call->kind = AME__OTHER;
-    call->build = comm->inter ? mpi__build_inter_reduction : build_reduce_scatter;
-    return check_reduction(call, true);
+    return reduction(call, AME__OTHER, build_reduce_scatter);
 }
 
 /* ---- scan, exscan -------------------------------------------------------------------------------- */
@@ -293,24 +275,18 @@ static void build_scan(struct ame__sched *sched, struct mpi__coll *call)
         build_chain(sched, call);
 }
 
-static int scan(struct mpi__coll *call, enum ame__coll_kind kind)
+static int scan(struct mpi__coll *call, enum ame__coll_kind kind, mpi__build *algorithm)
 {
-    call->kind = kind;
-    call->build = kind == AME__SCAN ? build_scan : build_chain;
     if (call->comm->inter) return mpi__fail(MPI_ERR_COMM, "argument 'comm' is an intercommunicator");
-    return check_reduction(call, true);
+    return reduction(call, kind, algorithm);
 }
 
-int mpi__Scan(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t count, struct mpi__type *type,
-              struct mpi__op *op, struct mpi__comm *comm)
+int mpi__Scan(struct mpi__coll *call)
 {
-    fill(call, sendbuf, recvbuf, count, type, op, comm);
-    return scan(call, AME__SCAN);
+    return scan(call, AME__SCAN, build_scan);
 }
 
-int mpi__Exscan(struct mpi__coll *call, const void *sendbuf, void *recvbuf, int64_t count, struct mpi__type *type,
-                struct mpi__op *op, struct mpi__comm *comm)
+int mpi__Exscan(struct mpi__coll *call)
 {
-    fill(call, sendbuf, recvbuf, count, type, op, comm);
-    return scan(call, AME__OTHER);
+    return scan(call, AME__OTHER, build_chain);
 }

@@ -426,24 +426,6 @@ static int neighborhood_of(const struct mpi__comm *comm, struct neighborhood *ar
     return MPI_SUCCESS;
 }
 
-static void block_of(const struct mpi__coll *call, bool receives, int i, void **buf, int64_t *count,
-                     const struct mpi__type **type)
-{
-    const MPI_Datatype *types = receives ? call->recvtypes : call->sendtypes;
-    struct ame__counts counts = receives ? call->recvcounts : call->sendcounts;
-    struct ame__counts displs = receives ? call->recvdispls : call->senddispls;
-    const void *base = receives ? call->recvbuf : call->sendbuf;
-    *type = types ? mpi__datatype_of(types[i]) : receives ? call->recvtype : call->sendtype;
-    if (counts.narrow || counts.wide) {
-        *count = ame__count_at(counts, i);
-        *buf = mpi__block(base, displs, i, *type, call->in_bytes);
-    } else {
-        *count = receives ? call->recvcount : call->sendcount;
-        bool same = !receives && (call->kind == AME__ALLGATHER || call->kind == AME__ALLGATHERV);
-        *buf = same ? (void *) (uintptr_t) base : mpi__at(base, i * *count * ame__type_extent((*type)->data));
-    }
-}
-
 /* Several messages between two ranks are matched in the order in which they are sent and received. In a grid, what goes to
  * the neighbour before comes from the neighbour after, so that the two of a dimension, where they are the same rank, are
  * received in reverse order. */
@@ -464,10 +446,10 @@ static void build_neighbors(struct ame__sched *sched, struct mpi__coll *call)
     for (int i = 0; i < around.in && !call->failure; i++) {
         int at = in_order(&around, i);
         if (around.sources[at] == AME__TOPO_NONE) continue;
-        block_of(call, true, at, &buf, &count, &type);
+        mpi__coll_block(call, true, at, &buf, &count, &type);
         if (around.sources[at] == me) { /* the next message to itself */
             while (around.destinations[own_next] != me) own_next++;
-            block_of(call, false, own_next++, &own, &own_count, &own_type);
+            mpi__coll_block(call, false, own_next++, &own, &own_count, &own_type);
             ame__type_copy(type->data, count, buf, own_type->data, own_count, own);
             continue;
         }
@@ -476,91 +458,53 @@ static void build_neighbors(struct ame__sched *sched, struct mpi__coll *call)
     }
     for (int i = 0; i < around.out && !call->failure; i++) {
         if (around.destinations[i] == AME__TOPO_NONE || around.destinations[i] == me) continue;
-        block_of(call, false, i, &buf, &count, &type);
+        mpi__coll_block(call, false, i, &buf, &count, &type);
         const void *out = mpi__coll_out(call, buf, count, type, &length);
         ame__sched_send(sched, out, length, around.destinations[i]);
     }
     free(around.own);
 }
 
-static int neighbor_call(struct mpi__coll *call, enum ame__coll_kind kind, const void *sendbuf, int64_t sendcount,
-                         struct mpi__type *sendtype, void *recvbuf, int64_t recvcount, struct mpi__type *recvtype,
-                         struct mpi__comm *comm)
+static int neighbor_call(struct mpi__coll *call, enum ame__coll_kind kind)
 {
     struct neighborhood around;
-    *call = (struct mpi__coll){.name = call->name,
-                               .build = build_neighbors,
-                               .comm = comm,
-                               .kind = kind,
-                               .sendbuf = sendbuf,
-                               .sendcount = sendcount,
-                               .sendtype = sendtype,
-                               .recvbuf = recvbuf,
-                               .recvcount = recvcount,
-                               .recvtype = recvtype};
-    int code = neighborhood_of(comm, &around);
+    call->kind = kind;
+    call->build = build_neighbors;
+    int code = neighborhood_of(call->comm, &around);
     if (code) return code;
     call->neighbors = true;
     call->blocks_out = around.out;
     call->blocks_in = around.in;
     free(around.own);
-    if (!code && sendtype) code = mpi__type_usable(sendtype, sendcount, around.out ? sendbuf : MPI_IN_PLACE);
-    if (!code && recvtype) code = mpi__type_usable(recvtype, recvcount, around.in ? recvbuf : MPI_IN_PLACE);
-    if (!code && sendbuf == MPI_IN_PLACE) code = mpi__fail(MPI_ERR_BUFFER, "argument 'sendbuf' is MPI_IN_PLACE");
+    const struct mpi__type *out = call->sendtype, *in = call->recvtype;
+    if (out) code = mpi__type_usable(out, call->sendcount, around.out ? call->sendbuf : MPI_IN_PLACE);
+    if (!code && in) code = mpi__type_usable(in, call->recvcount, around.in ? call->recvbuf : MPI_IN_PLACE);
+    if (!code && call->sendbuf == MPI_IN_PLACE) code = mpi__fail(MPI_ERR_BUFFER, "argument 'sendbuf' is MPI_IN_PLACE");
     return code;
 }
 
-int mpi__Neighbor_allgather(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                            void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, struct mpi__comm *comm)
+int mpi__Neighbor_allgather(struct mpi__coll *call)
 {
-    return neighbor_call(call, AME__ALLGATHER, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
+    return neighbor_call(call, AME__ALLGATHER);
 }
 
-int mpi__Neighbor_allgatherv(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                             void *recvbuf, struct ame__counts recvcounts, struct ame__counts displs,
-                             struct mpi__type *recvtype, struct mpi__comm *comm)
+int mpi__Neighbor_allgatherv(struct mpi__coll *call)
 {
-    int code = neighbor_call(call, AME__ALLGATHERV, sendbuf, sendcount, sendtype, recvbuf, 0, recvtype, comm);
-    call->recvcounts = recvcounts;
-    call->recvdispls = displs;
-    return code;
+    return neighbor_call(call, AME__ALLGATHERV);
 }
 
-int mpi__Neighbor_alltoall(struct mpi__coll *call, const void *sendbuf, int64_t sendcount, struct mpi__type *sendtype,
-                           void *recvbuf, int64_t recvcount, struct mpi__type *recvtype, struct mpi__comm *comm)
+int mpi__Neighbor_alltoall(struct mpi__coll *call)
 {
-    return neighbor_call(call, AME__ALLTOALL, sendbuf, sendcount, sendtype, recvbuf, recvcount, recvtype, comm);
+    return neighbor_call(call, AME__ALLTOALL);
 }
 
-int mpi__Neighbor_alltoallv(struct mpi__coll *call, const void *sendbuf, struct ame__counts sendcounts,
-                            struct ame__counts sdispls, struct mpi__type *sendtype, void *recvbuf,
-                            struct ame__counts recvcounts, struct ame__counts rdispls, struct mpi__type *recvtype,
-                            struct mpi__comm *comm)
+int mpi__Neighbor_alltoallv(struct mpi__coll *call)
 {
-    int code = neighbor_call(call, AME__ALLTOALLV, sendbuf, 0, sendtype, recvbuf, 0, recvtype, comm);
-    call->sendcounts = sendcounts;
-    call->senddispls = sdispls;
-    call->recvcounts = recvcounts;
-    call->recvdispls = rdispls;
-    return code;
+    return neighbor_call(call, AME__ALLTOALLV);
 }
 
-int mpi__Neighbor_alltoallw(struct mpi__coll *call, const void *sendbuf, struct ame__counts sendcounts,
-                            struct ame__counts sdispls, const MPI_Datatype sendtypes[], void *recvbuf,
-                            struct ame__counts recvcounts, struct ame__counts rdispls, const MPI_Datatype recvtypes[],
-                            struct mpi__comm *comm)
+int mpi__Neighbor_alltoallw(struct mpi__coll *call)
 {
-    struct neighborhood around;
-    int code = neighbor_call(call, AME__ALLTOALLV, sendbuf, 0, NULL, recvbuf, 0, NULL, comm);
-    call->sendcounts = sendcounts;
-    call->senddispls = sdispls;
-    call->sendtypes = sendtypes;
-    call->recvcounts = recvcounts;
-    call->recvdispls = rdispls;
-    call->recvtypes = recvtypes;
-    call->in_bytes = true;
-    if (!code) code = neighborhood_of(comm, &around);
-    if (code) return code;
-    free(around.own);
-    return mpi__coll_check_w(call, around.out, around.in);
+    int code = neighbor_call(call, AME__ALLTOALLV);
+    return code ? code : mpi__coll_check_w(call, call->blocks_out, call->blocks_in);
 }
