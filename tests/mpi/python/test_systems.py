@@ -19,6 +19,10 @@ def test_collective(run, ranks, numbers):
     assert lines == [f"average {(count - 1) / 2}"] + ["ok"] * ranks
 
 
+def test_errors(run):
+    assert run(2, "errors.py").lines == ["ok"] * 2
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_operation_beside_another_thread(run, ranks):
     assert run(ranks, "operation.py").lines == ["ok"] * ranks
