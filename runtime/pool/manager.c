@@ -311,7 +311,6 @@ static bool take_head(struct ame_pool *pool, struct ame__link *link, struct ame_
         piece_ended(link, one->batch);
     }
     if (!one->abandoned) pool->manager->run.outstanding--;
-    link->head_since = ame__now_ns();
     return true;
 }
 
@@ -342,7 +341,6 @@ void ame__settle_done(struct ame_pool *pool, struct ame__link *link, uint64_t co
         piece_ended(link, piece->batch);
         ame__piece_destroy(piece);
     }
-    link->head_since = ame__now_ns();
 }
 
 /* Puts a task back into its queue: `piece` itself, or one that is made of `one`. */

@@ -92,6 +92,7 @@ static bool settle_records(struct ame_pool *pool, struct ame__link *link, struct
         else if (wanted)
             ame__settle(pool, link, &record, NULL);
     }
+    if (tasks) link->head_since = ame__now_ns();
     if (wanted) ame__measure(pool, link, tasks, frame->busy_ns);
     if (!body && got < 0) lose(pool, link, "it has sent a report that is broken");
     return body;
@@ -179,6 +180,7 @@ static void body_is_here(struct ame_pool *pool, struct ame__link *link)
     if (pool->manager->run.active && link->incoming_run == pool->manager->run_number) {
         ame__settle(pool, link, &record, got->body);
         got->body = NULL;
+        link->head_since = ame__now_ns();
     }
     ame__outcome_destroy(got);
     ame__feed(pool, link);
