@@ -59,6 +59,7 @@ static void begin(int rank, bool linked)
     *engine = (struct ame__engine){.lock = PTHREAD_MUTEX_INITIALIZER};
     ame__list_init(&engine->free_requests);
     ame__list_init(&engine->request_blocks);
+    ame__list_init(&engine->callouts);
     engine->rank = rank;
     engine->size = RANKS;
     strcpy(engine->host, "here");
