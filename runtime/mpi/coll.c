@@ -395,6 +395,7 @@ int mpi__Bcast(struct mpi__coll *call)
     call->kind = AME__BCAST;
     call->build = call->comm->inter ? mpi__build_inter : build_bcast;
     int code = check_root(call);
+    if (call->comm->inter && call->root == MPI_PROC_NULL) return MPI_SUCCESS; /* the other arguments have no meaning */
     return code ? code : mpi__type_usable(call->recvtype, call->recvcount, call->recvbuf);
 }
 

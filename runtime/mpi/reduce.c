@@ -145,8 +145,9 @@ int mpi__Reduce(struct mpi__coll *call)
     int root = call->root;
     call->kind = AME__REDUCE;
     call->build = comm->inter ? mpi__build_inter_reduction : build_reduce;
+    if (comm->inter && root == MPI_PROC_NULL) return MPI_SUCCESS; /* the other arguments have no meaning */
     if (comm->inter) {
-        if (root != MPI_ROOT && root != MPI_PROC_NULL && (root < 0 || root >= comm->remote->size))
+        if (root != MPI_ROOT && (root < 0 || root >= comm->remote->size))
             return mpi__fail(MPI_ERR_ROOT, "argument 'root' is %d", root);
         return mpi__op_check(call->op, call->recvtype);
     }

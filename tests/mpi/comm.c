@@ -72,6 +72,14 @@ static void groups(void)
         MPI_Allreduce(&rank, &other, 1, MPI_INT, MPI_MIN, inter);
         CHECK(other == 1 - rank % 2);
         MPI_Request request;
+        int sum = -1;
+        if (rank % 2)
+            MPI_Reduce(&rank, NULL, 1, MPI_INT, MPI_SUM, 0, inter);
+        else if (me == 0)
+            MPI_Reduce(NULL, &sum, 1, MPI_INT, MPI_SUM, MPI_ROOT, inter);
+        else /* nothing but the root has a meaning */
+            MPI_Reduce(NULL, NULL, 0, MPI_BYTE, MPI_SUM, MPI_PROC_NULL, inter);
+        CHECK(sum == (rank % 2 || me ? -1 : (size / 2) * (size / 2)));
         MPI_Ibarrier(inter, &request);
         MPI_Wait(&request, MPI_STATUS_IGNORE);
         MPI_Intercomm_merge(inter, rank % 2, &merged);
