@@ -2,12 +2,14 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "pool.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int users;
-static volatile sig_atomic_t seen;
+static atomic_int seen; /* set by a handler, in any thread, and read by others */
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler sets it");
 static const int caught[] = {SIGINT, SIGTERM};
 enum { CAUGHT = sizeof caught / sizeof caught[0] };
 
