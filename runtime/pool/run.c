@@ -307,8 +307,8 @@ static void judge(struct ame_pool *pool)
                  of, run->lost);
     } else if (missing || unlisted) {
         run->code = AME_E_CANCELLED;
-        snprintf(run->text, sizeof run->text, "%llu of %llu tasks%s are not done: %s", missing, of,
-                 unlisted ? ", and those that have not been listed yet," : "",
+        snprintf(run->text, sizeof run->text, "%llu of %llu tasks%s: %s", missing, of,
+                 unlisted ? " so far are not done, further ones have not been listed yet" : " are not done",
                  run->interrupted ? "a signal has ended the run"
                  : run->stopping  ? "it was cancelled"
                                   : "ranks have left the loop");
