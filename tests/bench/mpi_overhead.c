@@ -11,8 +11,8 @@
 
 #include <ame.h>
 
-#define BLOCKS 400
-#define TRIPS  200 /* round trips, or messages to oneself, in a block */
+#define BLOCKS 200
+#define TRIPS  100 /* round trips, or messages to oneself, in a block */
 #define TAG    1
 
 static char buf[8], other[8];
