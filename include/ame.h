@@ -156,7 +156,7 @@ AME_API int ame_comm_dup(ame_comm *comm, ame_comm **newcomm);
  * rank in `comm`. AME_UNDEFINED as colour: this rank is in none, and *newcomm becomes NULL. */
 AME_API int ame_comm_split(ame_comm *comm, int color, int key, ame_comm **newcomm);
 /* Releases a communicator made by dup or split and sets *comm to NULL. Local. While operations on it have not
- * completed it is AME_E_COMM, and nothing is freed. */
+ * completed, or a message that a matched probe took has not been received, it is AME_E_COMM, and nothing is freed. */
 AME_API int ame_comm_free(ame_comm **comm);
 
 /* ---- point to point ------------------------------------------------------------------------------ */

@@ -398,18 +398,27 @@ static int check(const struct ame__coll *call)
     return code;
 }
 
+static void begin(struct ame__sched *sched, struct ame_request *handle, const struct ame__coll *call)
+{
+    handle->kind = AME__COLL;
+    handle->comm = call->comm;
+    handle->peer = AME_ANY_SOURCE;
+    handle->name = call->function;
+    handle->tag = sched->tag;
+    sched->handle = handle;
+    call->comm->active++;
+    advance(sched);
+}
+
 static int run_blocking(const struct ame__coll *call)
 {
-    struct ame_request handle = {.kind = AME__COLL, .comm = call->comm, .peer = AME_ANY_SOURCE};
+    struct ame_request handle = {0};
     struct ame__sched *sched = create(call);
     if (!sched) return give_up(call->comm, call->function);
     int hint = hint_of(sched);
     ame__list_init(&handle.link);
-    sched->handle = &handle;
     sched->callout.request = &handle;
-    handle.name = call->function;
-    handle.tag = sched->tag;
-    advance(sched);
+    begin(sched, &handle, call);
     struct ame__wait wait = {.call = call->function, .request = &handle};
     if (!ame__request_is_done(&handle)) ame__wait_until(ame__request_ready, &handle, hint, &wait);
     return ame__finish(&handle, call->function, NULL);
@@ -424,14 +433,8 @@ static int start(const struct ame__coll *call, ame_request **request)
         if (sched) destroy(sched);
         return give_up(call->comm, call->function);
     }
-    handle->kind = AME__COLL;
-    handle->comm = call->comm;
-    handle->peer = AME_ANY_SOURCE;
-    sched->handle = handle;
-    handle->name = call->function;
-    handle->tag = sched->tag;
     *request = handle;
-    advance(sched);
+    begin(sched, handle, call);
     return AME_OK;
 }
 

@@ -161,6 +161,7 @@ int ame__seam_manual(ame_request **handle)
     if (request) {
         request->kind = AME__COLL;
         request->comm = ame_comm_self();
+        request->comm->active++;
         request->peer = AME_ANY_SOURCE;
         *handle = request;
     }

@@ -27,7 +27,7 @@ void ame__fill_status(const struct ame_request *request, ame_status *status)
     if (request->kind != AME__RECV) return;
     status->cancelled = request->cancelled;
     if (request->cancelled || (request->code && request->code != AME_E_TRUNCATED)) return;
-    status->source = ame__comm_from_world(request->comm, request->source);
+    status->source = request->source;
     status->tag = request->got_tag;
     status->length = request->got_length;
 }

@@ -289,6 +289,7 @@ static int probe(int source, int tag, ame_comm *comm, bool wait, bool take, stru
     if (take) {
         ame__match_take(message);
         message->comm = comm;
+        comm->active++;
     }
     return AME_OK;
 }
@@ -366,7 +367,6 @@ static int prepare_mrecv(struct ame_request *request, void *buf, size_t capacity
 static void start_mrecv(struct ame_request *request, ame_message *message)
 {
     ame__list_init(&request->link);
-    request->comm->active++;
     ame__recv_message(request, message);
 }
 

@@ -82,7 +82,7 @@ struct ame_request {
                      size_t size);
     void *owner;      /* the schedule of a collective */
     const char *name; /* of a collective, which has its number as tag; for state.c */
-    struct ame_comm *comm;
+    struct ame_comm *comm; /* NULL when done */
 
     struct ame__context *context;
     int peer;       /* rank in the world: destination, or source or AME_ANY_SOURCE */
@@ -99,7 +99,7 @@ struct ame_request {
     void (*resume)(struct ame_request *request, int code);
     uint64_t stamp; /* order among the posted receives of a context */
 
-    int source, got_tag; /* the message that was received: rank in the world */
+    int source, got_tag; /* the message that was received: rank in the world, when done that in `comm` */
     size_t got_length;
     uint64_t slot, other; /* this request's name on the wire, and the one of its partner */
     size_t moved, accepted;
@@ -154,7 +154,7 @@ struct ame_message {
     bool unwanted;               /* its communicator has been freed: drop it when it is complete */
     struct ame_request *claimed; /* a receive that waits for the rest of `data` */
     struct ame_request *local;
-    struct ame_comm *comm; /* set by a matched probe */
+    struct ame_comm *comm; /* of the matched probe that took it; counts as an operation on it until it is received */
     unsigned char data[];
 };
 

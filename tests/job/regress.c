@@ -1,11 +1,12 @@
 /* regress.c - faults that were once in the library, each made to happen by what it needed then.
  *
- * usage: job_regress behind|cheap|idle|unfinished|freed|closed
+ * usage: job_regress behind|cheap|idle|unfinished|freed|early|closed
  *   behind      a short message into a long buffer leaves what is behind it alone, also after long messages
  *   cheap       a rank that makes only calls which send nothing still relays for others
  *   idle        waiting, in a job of one rank too, and computing cost no processor time
  *   unfinished  ame_finalize in the middle of a long message and of a long collective
  *   freed       messages for a communicator that the receiver has freed do not keep their sender waiting
+ *   early       a communicator is freed before a completed receive on it is looked at; not before a probed message is received
  *   closed      started without standard descriptors */
 #include "check.h"
 
@@ -130,6 +131,35 @@ static void freed(void)
     CHECK_OK(ame_barrier(AME_COMM_WORLD));
 }
 
+static void early(void)
+{
+    ame_comm *comm;
+    ame_request *request;
+    ame_message *message;
+    ame_status status;
+    char got = 0;
+    int next = (check_rank + 1) % check_size, before = (check_rank + check_size - 1) % check_size;
+    CHECK_OK(ame_comm_split(AME_COMM_WORLD, 0, -check_rank, &comm)); /* the other way round */
+    int mirrored = check_size - 1 - before;
+    CHECK_OK(ame_irecv(&got, 1, mirrored, 3, comm, &request));
+    CHECK_OK(ame_send("x", 1, check_size - 1 - next, 3, comm));
+    double limit = ame_wtime() + 20;
+    int code;
+    while ((code = ame_comm_free(&comm)) == AME_E_COMM && ame_wtime() < limit)
+        CHECK_OK(ame_iprobe(0, 0, ame_comm_self(), &(int){0}, NULL));
+    CHECK_OK(code);
+    CHECK_OK(ame_wait(&request, &status));
+    CHECK(got == 'x' && status.source == mirrored && status.tag == 3);
+
+    CHECK_OK(ame_comm_dup(AME_COMM_WORLD, &comm));
+    CHECK_OK(ame_send("y", 1, next, 4, comm));
+    CHECK_OK(ame_mprobe(before, 4, comm, &message, &status));
+    CHECK(ame_comm_free(&comm) == AME_E_COMM);
+    CHECK_OK(ame_mrecv(&got, 1, &message, &status));
+    CHECK(got == 'y' && status.source == before);
+    CHECK_OK(ame_comm_free(&comm));
+}
+
 static void closed(void)
 {
     for (int fd = 0; fd <= 2; fd++) CHECK(fcntl(fd, F_GETFD) >= 0); /* nothing of the library's took their places */
@@ -144,8 +174,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
         int ranks; /* at least */
-    } cases[] = {{"behind", behind, 2},         {"cheap", cheap, 3}, {"idle", idle, 1},
-                 {"unfinished", unfinished, 1}, {"freed", freed, 1}, {"closed", closed, 1}};
+    } cases[] = {{"behind", behind, 2}, {"cheap", cheap, 3}, {"idle", idle, 1},    {"unfinished", unfinished, 1},
+                 {"freed", freed, 1},   {"early", early, 1}, {"closed", closed, 1}};
     if (argc == 2 && !strcmp(argv[1], "closed"))
         for (int fd = 0; fd <= 2; fd++) close(fd);
     check_begin();
@@ -154,5 +184,5 @@ int main(int argc, char **argv)
         if (check_size >= cases[i].ranks) cases[i].run();
         return check_end();
     }
-    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|freed|closed");
+    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|freed|early|closed");
 }
