@@ -80,8 +80,8 @@ struct ame_request {
      */
     void (*mismatch)(const struct ame_request *request, int source, uint64_t check, size_t length, char *text,
                      size_t size);
-    void *owner;      /* the schedule of a collective */
-    const char *name; /* of a collective, which has its number as tag; for state.c */
+    void *owner;           /* the schedule of a collective */
+    const char *name;      /* of a collective, which has its number as tag; for state.c */
     struct ame_comm *comm; /* NULL when done */
 
     struct ame__context *context;

@@ -67,7 +67,7 @@ void ame__request_done(struct ame_request *request, int code, const char *text)
     request->phase = AME__DONE;
     if (request->kind == AME__RECV) request->source = ame__comm_from_world(request->comm, request->source);
     request->comm->active--;
-    request->comm = NULL; /* may be freed before the program looks at this request */
+    request->comm = NULL;          /* may be freed before the program looks at this request */
     ame__engine.net.enough = true; /* the program may now post the receive for what comes next */
     if (request->on_done) request->on_done(request);
     ame__wake();
