@@ -252,10 +252,12 @@ def make_header(functions, sections, abi):
                   'extern int *const MPI_UNWEIGHTED;', 'extern int *const MPI_WEIGHTS_EMPTY;',
                   'extern struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES;']
         for handle in HANDLES:
-            if handle not in ('File', 'Datatype'):
-                lines += ['#define MPI_%s_c2f(handle) ((MPI_Fint) (handle))' % handle,
-                          '#define MPI_%s_f2c(handle) ((MPI_%s) (handle))' % (handle, handle)]
-        lines += ['#define MPI_Type_c2f(handle) ((MPI_Fint) (handle))', '#define MPI_Type_f2c(handle) ((MPI_Datatype) (handle))']
+            if handle == 'File':
+                continue
+            name = 'Type' if handle == 'Datatype' else handle
+            for prefix in ('MPI', 'PMPI'):
+                lines += ['#define %s_%s_c2f(handle) ((MPI_Fint) (handle))' % (prefix, name),
+                          '#define %s_%s_f2c(handle) ((MPI_%s) (handle))' % (prefix, name, handle)]
     for kind, constants in sections:
         lines += constant_lines(kind, constants, abi)
     lines += EVENTS.strip().split('\n')
