@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shlex
+import tempfile
 import time
 
 import beds
@@ -740,11 +741,13 @@ def kill_rank(context):
 # ---- a list of commands ---------------------------------------------------------------------------
 
 def map_lines(context, lines):
-    """Starts --map over three hosts with the numbers from 1 to `lines`; each command prints its number and host."""
-    path = os.path.join(context.bed.shared, "lines")
+    """Starts --map over three hosts with the numbers from 1 to `lines`; each command prints its number and host. What is
+    written is in a folder of this job, since a job log that exists is refused."""
+    folder = tempfile.mkdtemp(dir=context.bed.shared)
+    path = os.path.join(folder, "lines")
     with open(path, "w") as file:
         file.writelines(f"{n}\n" for n in range(1, lines + 1))
-    log = os.path.join(context.bed.shared, "joblog")
+    log = os.path.join(folder, "joblog")
     return log, context.start([context.ameexec, "-hosts", host_list(RANKS, 3), "-a", path, "--joblog", log, "--map",
                                "sleep 0.1; echo {} on $(hostname)"])
 
