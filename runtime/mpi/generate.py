@@ -250,7 +250,9 @@ def make_header(functions, sections, abi):
     if abi == 'mpich':
         lines += ['extern int MPIR_Dup_fn(MPI_Comm, int, void *, void *, void *, int *);',
                   'extern int *const MPI_UNWEIGHTED;', 'extern int *const MPI_WEIGHTS_EMPTY;',
-                  'extern struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES;']
+                  'extern struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES;',
+                  '#define MPI_INTEGER16 MPI_DATATYPE_NULL',
+                  '#define MPI_AINT_FMT_DEC_SPEC "%ld"', '#define MPI_AINT_FMT_HEX_SPEC "%lx"']
         for handle in HANDLES:
             if handle == 'File':
                 continue

@@ -358,6 +358,31 @@ int MPIR_Dup_fn(MPI_Comm comm, int keyval, void *extra, void *in, void *out, int
     *flag = 1;
     return MPI_SUCCESS;
 }
+
+/* Fortran's status is the same five integers. There are no files, so none but MPI_FILE_NULL has a number. */
+int mpi__Status_c2f(const MPI_Status *c_status, MPI_Fint f_status[])
+{
+    memcpy(f_status, c_status, sizeof *c_status);
+    return MPI_SUCCESS;
+}
+
+int mpi__Status_f2c(const MPI_Fint f_status[], MPI_Status *c_status)
+{
+    memcpy(c_status, f_status, sizeof *c_status);
+    return MPI_SUCCESS;
+}
+
+MPI_Fint mpi__File_c2f(MPI_File file)
+{
+    (void) file;
+    return 0;
+}
+
+MPI_File mpi__File_f2c(MPI_Fint file)
+{
+    (void) file;
+    return MPI_FILE_NULL;
+}
 #else
 int mpi__Abi_get_version(int *major, int *minor)
 {

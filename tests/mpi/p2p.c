@@ -1,4 +1,4 @@
-/* p2p.c - messages: modes, requests, probes, persistent, buffered, partitioned; errors. */
+/* p2p.c - messages: modes, requests, probes, persistent, buffered, partitioned; errors; MPICH's numbers for Fortran. */
 #include "check.h"
 
 #include <string.h>
@@ -128,6 +128,24 @@ static void errors(void)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
 }
 
+#ifdef MPICH_ABI_OF_AME
+static void numbers(void)
+{
+    int out = rank, in;
+    MPI_Fint plain[sizeof(MPI_Status) / sizeof(MPI_Fint)];
+    MPI_Status status, again;
+    MPI_Sendrecv(&out, 1, MPI_INT, right, 11, &in, 1, MPI_INT, left, 11, MPI_COMM_WORLD, &status);
+    CHECK(MPI_Status_c2f(&status, plain) == MPI_SUCCESS && PMPI_Status_f2c(plain, &again) == MPI_SUCCESS);
+    int count = 0;
+    MPI_Get_count(&again, MPI_INT, &count);
+    CHECK(again.MPI_SOURCE == left && again.MPI_TAG == 11 && count == 1);
+    CHECK(PMPI_Comm_f2c(MPI_Comm_c2f(MPI_COMM_WORLD)) == MPI_COMM_WORLD);
+    CHECK(PMPI_Type_f2c(PMPI_Type_c2f(MPI_INT)) == MPI_INT);
+    CHECK(MPI_File_f2c(MPI_File_c2f(MPI_FILE_NULL)) == MPI_FILE_NULL);
+    CHECK(MPI_INTEGER16 == MPI_DATATYPE_NULL);
+}
+#endif
+
 int main(int argc, char **argv)
 {
     begin(&argc, &argv);
@@ -137,6 +155,9 @@ int main(int argc, char **argv)
     persistent();
     cancelled();
     errors();
+#ifdef MPICH_ABI_OF_AME
+    numbers();
+#endif
     MPI_Finalize();
     return 0;
 }
