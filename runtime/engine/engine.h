@@ -99,7 +99,7 @@ struct ame_request {
     void (*resume)(struct ame_request *request, int code);
     uint64_t stamp; /* order among the posted receives of a context */
 
-    int source, got_tag; /* the message that was received: rank in the world, when done that in `comm` */
+    int source, got_tag; /* the message that was received, if one was: rank in the world, when done that in `comm` */
     size_t got_length;
     uint64_t slot, other; /* this request's name on the wire, and the one of its partner */
     size_t moved, accepted;

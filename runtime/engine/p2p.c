@@ -429,8 +429,6 @@ bool ame__recv_cancel(struct ame_request *request)
     }
     if (request->kind != AME__RECV || request->phase != AME__POSTED) return false;
     request->cancelled = true;
-    request->source = AME_ANY_SOURCE;
-    request->got_tag = AME_ANY_TAG;
     ame__request_done(request, AME_OK, NULL);
     return true;
 }
