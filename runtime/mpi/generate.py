@@ -204,6 +204,10 @@ STATUS = {'standard': 'int MPI_SOURCE;\n    int MPI_TAG;\n    int MPI_ERROR;\n  
 TOOLS = ('T_enum', 'T_cvar_handle', 'T_pvar_handle', 'T_pvar_session', 'T_event_registration', 'T_event_instance')
 
 
+def full_name(name):
+    return name if name.startswith('MPIX_') else 'MPI_' + name
+
+
 def constant_lines(kind, constants, abi):
     lines = []
     if kind.startswith('enum '):
@@ -224,7 +228,7 @@ def constant_lines(kind, constants, abi):
         if name in ('LB', 'UB'):
             lines += ['#ifndef AME_MPI_NO_REMOVED', '#define MPI_%s %s' % (name, text), '#endif']
         else:
-            lines.append('#define MPI_%s %s' % (name, text))
+            lines.append('#define %s %s' % (full_name(name), text))
     return lines
 
 
@@ -251,7 +255,6 @@ def make_header(functions, sections, abi):
         lines += ['extern int MPIR_Dup_fn(MPI_Comm, int, void *, void *, void *, int *);',
                   'extern int *const MPI_UNWEIGHTED;', 'extern int *const MPI_WEIGHTS_EMPTY;',
                   'extern struct MPI_ABI_T_pvar_handle *const MPI_T_PVAR_ALL_HANDLES;',
-                  '#define MPI_INTEGER16 MPI_DATATYPE_NULL',
                   '#define MPI_AINT_FMT_DEC_SPEC "%ld"', '#define MPI_AINT_FMT_HEX_SPEC "%lx"']
         for handle in HANDLES:
             if handle == 'File':
@@ -438,7 +441,7 @@ def make_types(_functions, sections, _abi):
     lines = []
     for kind, constants in sections:
         if kind == 'handle Datatype':
-            lines += ['X(%s, "MPI_%s")' % (value, name) for name, value in constants
+            lines += ['X(%s, "%s")' % (value, full_name(name)) for name, value in constants
                       if value and value[0] != '@' and name != 'DATATYPE_NULL']
     return lines
 

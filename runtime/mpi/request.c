@@ -605,7 +605,8 @@ int mpi__Cancel(MPI_Request *handle)
     struct mpi__request *request;
     int code = mpi__in_request(*handle, "request", &request);
     if (code) return code;
-    if (request->generalized) return request->generalized->cancel(request->generalized->extra, request->complete);
+    if (request->generalized)
+        return request->generalized->cancel(request->generalized->extra, take_or_spare(request, false));
     if (!is_active(request)) return mpi__fail(MPI_ERR_REQUEST, "the request is not active");
     if (request->complete || !request->ame || request->coll) return MPI_SUCCESS;
     return mpi__fail_ame(ame_cancel(request->ame));

@@ -49,7 +49,10 @@ const struct ame__basic *ame__basic_named(const char *name)
     static const struct {
         const char *name;
         enum ame__basic_id id;
-    } also[] = {{"MPI_LONG_LONG_INT", AME__BASIC_LONG_LONG}, {"MPI_C_COMPLEX", AME__BASIC_C_FLOAT_COMPLEX}};
+    } also[] = {{"MPI_LONG_LONG_INT", AME__BASIC_LONG_LONG},
+                {"MPI_C_COMPLEX", AME__BASIC_C_FLOAT_COMPLEX},
+                {"MPIX_C_FLOAT16", AME__BASIC_C_FLOAT16},
+                {"MPIX_BFLOAT16", AME__BASIC_BFLOAT16}};
     for (int id = AME__BASIC_NONE + 1; id < AME__BASIC_END; id++)
         if (!strcmp(ame__basics[id].name, name)) return &ame__basics[id];
     for (size_t i = 0; i < sizeof also / sizeof *also; i++)

@@ -84,6 +84,8 @@ enum ame__kind {
     X(INTEGER8, int64_t, SIGNED, 8)                                                                                    \
     X(INTEGER16, struct ame__bytes16, SIGNED, 16)                                                                      \
     X(REAL2, uint16_t, FLOAT, 2)                                                                                       \
+    X(C_FLOAT16, uint16_t, FLOAT, 2)                                                                                   \
+    X(BFLOAT16, uint16_t, FLOAT, 2)                                                                                    \
     X(REAL4, float, FLOAT, 4)                                                                                          \
     X(REAL8, double, FLOAT, 8)                                                                                         \
     X(REAL16, struct ame__bytes16, FLOAT, 16)                                                                          \

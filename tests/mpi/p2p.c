@@ -87,6 +87,25 @@ static void persistent(void)
     }
 }
 
+static int told_complete(void *extra, int complete)
+{
+    *(int *) extra = complete;
+    return MPI_SUCCESS;
+}
+
+static int say_nothing(void *extra, MPI_Status *status)
+{
+    (void) extra;
+    (void) status;
+    return MPI_SUCCESS;
+}
+
+static int free_nothing(void *extra)
+{
+    (void) extra;
+    return MPI_SUCCESS;
+}
+
 static void cancelled(void)
 {
     int in, flag;
@@ -97,6 +116,13 @@ static void cancelled(void)
     MPI_Wait(&request, &status);
     MPI_Test_cancelled(&status, &flag);
     CHECK(flag);
+
+    int complete = 7;
+    MPI_Grequest_start(say_nothing, free_nothing, told_complete, &complete, &request);
+    CHECK(MPI_Cancel(&request) == MPI_SUCCESS && complete == 0);
+    MPI_Grequest_complete(request);
+    CHECK(MPI_Cancel(&request) == MPI_SUCCESS && complete == 1);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
 }
 
 static void errors(void)
@@ -142,7 +168,9 @@ static void numbers(void)
     CHECK(PMPI_Comm_f2c(MPI_Comm_c2f(MPI_COMM_WORLD)) == MPI_COMM_WORLD);
     CHECK(PMPI_Type_f2c(PMPI_Type_c2f(MPI_INT)) == MPI_INT);
     CHECK(MPI_File_f2c(MPI_File_c2f(MPI_FILE_NULL)) == MPI_FILE_NULL);
-    CHECK(MPI_INTEGER16 == MPI_DATATYPE_NULL);
+    int bytes;
+    CHECK(MPI_Type_size(MPIX_C_FLOAT16, &bytes) == MPI_SUCCESS && bytes == 2);
+    CHECK(MPI_Type_size(MPI_INTEGER16, &bytes) == MPI_SUCCESS && bytes == 16);
 }
 #endif
 
