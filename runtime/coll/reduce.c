@@ -1,7 +1,7 @@
-/* reduce.c - reduce and allreduce.
+/* reduce.c - reduce, allreduce, and for the layer above reduce_scatter.
  *
  * Star, up to AME__STAR_REDUCE_MAX bytes per rank: all contributions go to the centre, which combines them in the order
- * of ranks; for allreduce it sends the result to all. 1 (2) hops. Rings above that: a reduce-scatter in n-1 rounds, in
+ * of ranks; for allreduce it sends the result to all, for reduce_scatter to each its part. 1 (2) hops. Rings above that: a reduce-scatter in n-1 rounds, in
  * which each rank combines one n-th of the data a round, leaves block r of the result at rank r; then the blocks are
  * gathered at the root, or passed round the ring to all. Each rank moves about 2 * length bytes whatever n is
  * (Rabenseifner; Thakur et al. 2005). Who combines what in which order depends on sizes only, so the same call gives
@@ -37,25 +37,35 @@ void ame__star_reduce(struct ame__sched *sched, const ame_comm *comm, int centre
     if (bytes) ame__sched_copy(sched, acc, all, bytes);
 }
 
-void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, unsigned char *acc, size_t count,
-                              size_t element, ame__combine_fn combine)
+void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, const unsigned char *own,
+                              unsigned char *acc, const size_t *lengths, const size_t *offsets, size_t element,
+                              ame__combine_fn combine)
 {
     int size = comm->size, me = comm->rank, right = (me + 1) % size, left = (me + size - 1) % size;
-    size_t first, length;
-    unsigned char *in = ame__sched_memory(sched, (count / (size_t) size + 1) * element);
-    if (!in) return;
+    size_t longest = 0;
+    for (int rank = 0; rank < size; rank++)
+        if (lengths[rank] > longest) longest = lengths[rank];
+    unsigned char *in = own == acc ? ame__sched_memory(sched, longest) : NULL;
     for (int round = 0; round < size - 1; round++) {
         /* Block b starts at rank b+1 and is complete at rank b. */
         int out = (me - 1 - round + 2 * size) % size, here = (me - 2 - round + 3 * size) % size;
-        ame__part(count, size, here, &first, &length);
-        ame__sched_recv(sched, in, length * element, left);
-        size_t here_first = first, here_length = length;
-        ame__part(count, size, out, &first, &length);
-        ame__sched_send(sched, acc + first * element, length * element, right);
+        unsigned char *block = acc + offsets[here];
+        ame__sched_recv(sched, in ? in : block, lengths[here], left);
+        ame__sched_send(sched, (round == 0 ? own : acc) + offsets[out], lengths[out], right);
         ame__sched_round(sched);
-        ame__sched_combine(sched, combine, in, acc + here_first * element, here_length);
+        if (lengths[here])
+            ame__sched_combine(sched, combine, in ? in : own + offsets[here], block, lengths[here] / element);
         ame__sched_round(sched);
     }
+}
+
+/* Where the ring finds this rank's data: where they are, or a copy, since what is combined is in host memory. */
+static const unsigned char *for_ring(struct ame__sched *sched, const void *own, unsigned char *acc, size_t bytes)
+{
+    if (own == acc || !ame__gpu_stages(own)) return own;
+    ame__sched_copy(sched, acc, own, bytes);
+    ame__sched_round(sched);
+    return acc;
 }
 
 /* Lengths and offsets in bytes of the parts of `count` elements. */
@@ -104,9 +114,8 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
     bool there = result_here && !ame__gpu_stages(call->recvbuf); /* combining is done in host memory */
     unsigned char *acc = there ? call->recvbuf : ame__sched_memory(sched, bytes);
     if (!acc || !parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
-    ame__sched_copy(sched, acc, own, bytes);
-    ame__sched_round(sched);
-    ame__ring_reduce_scatter(sched, comm, acc, call->count, element, combine);
+    const unsigned char *from = for_ring(sched, own, acc, bytes);
+    ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, combine);
     if (call->rooted)
         ame__star_gather(sched, comm, call->root, result_here ? AME_IN_PLACE : acc + offsets[comm->rank],
                          lengths[comm->rank], acc, lengths, offsets);
@@ -115,6 +124,30 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
     if (!result_here || there) return;
     ame__sched_round(sched);
     ame__sched_copy(sched, call->recvbuf, acc, bytes);
+}
+
+void ame__build_reduce_scatter(struct ame__sched *sched, const struct ame__coll *call)
+{
+    const ame_comm *comm = call->comm;
+    int me = comm->rank;
+    size_t element = ame__element_of(call), total;
+    const size_t *lengths, *offsets;
+    if (!ame__layout(sched, comm->size, call->length, call->recvlengths, NULL, &lengths, &offsets, &total)) return;
+    if (!total) return;
+    bool star = ame__use_star(comm, total, AME__STAR_REDUCE_MAX);
+    unsigned char *acc = star && me != 0 ? NULL : ame__sched_memory(sched, total);
+    if (!acc && !(star && me != 0)) return;
+    if (star) {
+        ame__star_reduce(sched, comm, 0, call->sendbuf, acc, total / element, element, ame__combine_of(call));
+        ame__sched_round(sched);
+        for (int rank = 1; me == 0 && rank < comm->size; rank++)
+            if (lengths[rank]) ame__sched_send(sched, acc + offsets[rank], lengths[rank], rank);
+        if (me != 0 && lengths[me]) ame__sched_recv(sched, call->recvbuf, lengths[me], 0);
+    } else {
+        const unsigned char *from = for_ring(sched, call->sendbuf, acc, total);
+        ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, ame__combine_of(call));
+    }
+    if (acc && lengths[me]) ame__sched_copy(sched, call->recvbuf, acc + offsets[me], lengths[me]);
 }
 
 static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t count, ame_type type, ame_op op,

@@ -39,13 +39,15 @@ AME_API int ame__seam_complete(ame_request *request);
 /* What combines elements of a type of ame.h; NULL: the operation is not defined for it. */
 AME_API ame__combine_fn ame__seam_combine(ame_op op, ame_type type);
 
-/* The algorithms: `call` has the arguments of the function of the same name, checked. */
+/* The algorithms: `call` has the arguments of the function of the same name, checked; for reduce_scatter recvlengths, or
+ * length, in bytes. */
 AME_API void ame__build_allgather(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_alltoall(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_barrier(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_bcast(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_gather(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call);
+AME_API void ame__build_reduce_scatter(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_scan(struct ame__sched *sched, const struct ame__coll *call);
 AME_API void ame__build_scatter(struct ame__sched *sched, const struct ame__coll *call);
 

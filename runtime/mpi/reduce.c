@@ -174,7 +174,7 @@ int mpi__Allreduce(struct mpi__coll *call)
 
 /* ---- reduce_scatter ------------------------------------------------------------------------------ */
 
-/* Rank 0 has the combination of all, of which each rank gets its part. */
+/* If not libame's: rank 0 has the combination of all, of which each rank gets its part. */
 static void build_reduce_scatter(struct ame__sched *sched, struct mpi__coll *call)
 {
     struct ame__coll inner;
@@ -191,20 +191,9 @@ static void build_reduce_scatter(struct ame__sched *sched, struct mpi__coll *cal
         total += count;
     }
     if (direct(call, &inner, total)) {
-        unsigned char *all = mpi__coll_memory(call, (size_t) (total * extent) + 1);
-        if (!all) return;
         inner.sendbuf = own_data(call);
-        inner.recvbuf = all;
-        inner.rooted = true;
-        ame__build_reduce(sched, &inner);
-        ame__sched_round(sched);
-        struct ame__coll scatter = mpi__inner(call);
-        scatter.sendbuf = all;
-        scatter.sendlengths = lengths;
-        scatter.senddispls = places;
-        scatter.recvbuf = call->recvbuf;
-        scatter.length = lengths[comm->rank];
-        ame__build_scatter(sched, &scatter);
+        inner.recvlengths = lengths;
+        ame__build_reduce_scatter(sched, &inner);
         return;
     }
     unsigned char *bytes, *own;

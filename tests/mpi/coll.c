@@ -1,6 +1,7 @@
 /* coll.c - collective calls: blocking, non-blocking, persistent; derived types, operations of the program, in place. */
 #include "check.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { COUNT = 5 };
@@ -15,6 +16,25 @@ static void multiply(void *left, void *right, int *count, MPI_Datatype *type)
                        a[2] * b[1] + a[3] * b[3]};
         memcpy(b, c, sizeof c);
     }
+}
+
+/* Parts of different lengths, every third one empty, through the star, and through the ring when `each` is large. */
+static void reduce_scatter(int each, bool in_place)
+{
+    int *counts = malloc((size_t) size * sizeof *counts), total = 0, first = 0;
+    for (int i = 0; i < size; i++) {
+        if (i == rank) first = total;
+        total += counts[i] = i % 3 == 2 ? 0 : each + i;
+    }
+    double *all = malloc((size_t) total * sizeof *all), *part = malloc((size_t) total * sizeof *part);
+    for (int i = 0; i < total; i++) all[i] = (double) (i % 1000) * (rank + 1);
+    if (in_place) memcpy(part, all, (size_t) total * sizeof *all);
+    MPI_Reduce_scatter(in_place ? MPI_IN_PLACE : all, part, counts, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+    for (int i = 0; i < counts[rank]; i++) CHECK(part[i] == (double) ((first + i) % 1000) * 0.5 * size * (size + 1));
+    for (int i = 0; i < total; i++) CHECK(all[i] == (double) (i % 1000) * (rank + 1));
+    free(counts);
+    free(all);
+    free(part);
 }
 
 static void reductions(void)
@@ -45,6 +65,10 @@ static void reductions(void)
     for (int i = 0; i < size; i++) block[i] = i;
     MPI_Reduce_scatter_block(block, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     CHECK(sum == rank * size);
+    for (int each = 0; each < 100000; each = 10 * each + 3) {
+        reduce_scatter(each, false);
+        reduce_scatter(each, true);
+    }
     MPI_Exscan(&rank, &before, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     CHECK(rank == 0 ? before == -1 : before == rank * (rank - 1) / 2);
     free(block);
