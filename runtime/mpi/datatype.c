@@ -300,8 +300,6 @@ enum ame__type_error ame__make_finish(struct ame__make *make, bool rounded, stru
     bool lb_known = bounds->lb_set || bounds->lb_known, ub_known = bounds->ub_set || bounds->ub_known;
     if (lb_known) type->lb = bounds->lb_set ? bounds->set_lb : bounds->lb;
     if (ub_known) type->ub = bounds->ub_set ? bounds->set_ub : bounds->ub;
-    if (!lb_known) type->lb = type->ub;
-    if (!ub_known) type->ub = type->lb;
     if (bounds->true_lb_known) {
         type->true_lb = bounds->true_lb;
         type->true_ub = bounds->true_ub;

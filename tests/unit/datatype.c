@@ -138,6 +138,15 @@ static void bounds_of_the_standard(void **state)
                                (struct ame__datatype *[]){TYPE(LB), TYPE(INT), TYPE(UB)}, false, &one));
     check_shape(one, 4, -3, 9, 0, 4);
     ame__type_unref(one);
+    /* without data the other bound is 0 */
+    MAKE(one, ame__type_struct(1, AME__NARROW(((int[]){1})), AME__WIDE(((int64_t[]){10})),
+                               (struct ame__datatype *[]){TYPE(LB)}, false, &one));
+    check_shape(one, 0, 10, -10, 0, 0);
+    ame__type_unref(one);
+    MAKE(one, ame__type_struct(1, AME__NARROW(((int[]){1})), AME__WIDE(((int64_t[]){10})),
+                               (struct ame__datatype *[]){TYPE(UB)}, false, &one));
+    check_shape(one, 0, 0, 10, 0, 0);
+    ame__type_unref(one);
     /* negative strides */
     MAKE(one, ame__type_vector(3, 2, -4, TYPE(INT), false, &one));
     check_shape(one, 24, -32, 40, -32, 40);
