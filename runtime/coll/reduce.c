@@ -38,34 +38,41 @@ void ame__star_reduce(struct ame__sched *sched, const ame_comm *comm, int centre
 }
 
 void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, const unsigned char *own,
-                              unsigned char *acc, const size_t *lengths, const size_t *offsets, size_t element,
+                              unsigned char *to, const size_t *lengths, const size_t *offsets, size_t element,
                               ame__combine_fn combine)
 {
     int size = comm->size, me = comm->rank, right = (me + 1) % size, left = (me + size - 1) % size;
-    size_t longest = 0;
+    size_t longest = 0, total = offsets[size - 1] + lengths[size - 1];
     for (int rank = 0; rank < size; rank++)
         if (lengths[rank] > longest) longest = lengths[rank];
-    unsigned char *in = own == acc ? ame__sched_memory(sched, longest) : NULL;
+    unsigned char *scratch[2] = {ame__sched_memory(sched, longest), ame__sched_memory(sched, longest)};
+    bool inside = to < own + total && own < to + lengths[me];
+    const unsigned char *last = own + offsets[left]; /* the block that goes out next */
     for (int round = 0; round < size - 1; round++) {
         /* Block b starts at rank b+1 and is complete at rank b. */
         int out = (me - 1 - round + 2 * size) % size, here = (me - 2 - round + 3 * size) % size;
-        unsigned char *block = acc + offsets[here];
-        ame__sched_recv(sched, in ? in : block, lengths[here], left);
-        ame__sched_send(sched, (round == 0 ? own : acc) + offsets[out], lengths[out], right);
+        unsigned char *block = here == me && !inside ? to : scratch[round % 2];
+        ame__sched_recv(sched, block, lengths[here], left);
+        ame__sched_send(sched, last, lengths[out], right);
         ame__sched_round(sched);
-        if (lengths[here])
-            ame__sched_combine(sched, combine, in ? in : own + offsets[here], block, lengths[here] / element);
+        if (lengths[here]) ame__sched_combine(sched, combine, own + offsets[here], block, lengths[here] / element);
         ame__sched_round(sched);
+        last = block;
     }
+    if (!inside) return;
+    ame__sched_copy(sched, to, last, lengths[me]);
+    ame__sched_round(sched);
 }
 
 /* Where the ring finds this rank's data: where they are, or a copy, since what is combined is in host memory. */
-static const unsigned char *for_ring(struct ame__sched *sched, const void *own, unsigned char *acc, size_t bytes)
+static const unsigned char *for_ring(struct ame__sched *sched, const void *own, size_t bytes)
 {
-    if (own == acc || !ame__gpu_stages(own)) return own;
-    ame__sched_copy(sched, acc, own, bytes);
+    if (!ame__gpu_stages(own)) return own;
+    unsigned char *copy = ame__sched_memory(sched, bytes);
+    if (!copy) return NULL;
+    ame__sched_copy(sched, copy, own, bytes);
     ame__sched_round(sched);
-    return acc;
+    return copy;
 }
 
 /* Lengths and offsets in bytes of the parts of `count` elements. */
@@ -112,13 +119,15 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
     const size_t *lengths, *offsets;
     bool result_here = !call->rooted || ame__is_root(call);
     bool there = result_here && !ame__gpu_stages(call->recvbuf); /* combining is done in host memory */
-    unsigned char *acc = there ? call->recvbuf : ame__sched_memory(sched, bytes);
-    if (!acc || !parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
-    const unsigned char *from = for_ring(sched, own, acc, bytes);
-    ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, combine);
+    if (!parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
+    const unsigned char *from = for_ring(sched, own, bytes);
+    unsigned char *acc = there ? call->recvbuf : result_here ? ame__sched_memory(sched, bytes) : NULL;
+    if (!from || (result_here && !acc)) return;
+    unsigned char *block = result_here ? acc + offsets[comm->rank] : ame__sched_memory(sched, lengths[comm->rank]);
+    ame__ring_reduce_scatter(sched, comm, from, block, lengths, offsets, element, combine);
     if (call->rooted)
-        ame__star_gather(sched, comm, call->root, result_here ? AME_IN_PLACE : acc + offsets[comm->rank],
-                         lengths[comm->rank], acc, lengths, offsets);
+        ame__star_gather(sched, comm, call->root, result_here ? AME_IN_PLACE : block, lengths[comm->rank], acc, lengths,
+                         offsets);
     else
         ame__ring_allgather(sched, comm, acc, lengths, offsets);
     if (!result_here || there) return;
@@ -129,25 +138,27 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
 void ame__build_reduce_scatter(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
-    int me = comm->rank;
-    size_t element = ame__element_of(call), total;
+    size_t element = ame__element_of(call), total, longest = 0, size = (size_t) comm->size;
     const size_t *lengths, *offsets;
     if (!ame__layout(sched, comm->size, call->length, call->recvlengths, NULL, &lengths, &offsets, &total)) return;
-    if (!total) return;
-    bool star = ame__use_star(comm, total, AME__STAR_REDUCE_MAX);
-    unsigned char *acc = star && me != 0 ? NULL : ame__sched_memory(sched, total);
-    if (!acc && !(star && me != 0)) return;
-    if (star) {
-        ame__star_reduce(sched, comm, 0, call->sendbuf, acc, total / element, element, ame__combine_of(call));
-        ame__sched_round(sched);
-        for (int rank = 1; me == 0 && rank < comm->size; rank++)
-            if (lengths[rank]) ame__sched_send(sched, acc + offsets[rank], lengths[rank], rank);
-        if (me != 0 && lengths[me]) ame__sched_recv(sched, call->recvbuf, lengths[me], 0);
-    } else {
-        const unsigned char *from = for_ring(sched, call->sendbuf, acc, total);
-        ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, ame__combine_of(call));
+    for (size_t rank = 0; rank < size; rank++)
+        if (lengths[rank] > longest) longest = lengths[rank];
+    /* Around the ring goes the longest block size - 1 times; through rank 0 all goes about twice. */
+    if (!ame__use_star(comm, total, AME__STAR_REDUCE_MAX) && longest / 2 <= total / (size - 1)) {
+        const unsigned char *from = for_ring(sched, call->sendbuf, total);
+        if (!from) return;
+        ame__ring_reduce_scatter(sched, comm, from, call->recvbuf, lengths, offsets, element, ame__combine_of(call));
+        return;
     }
-    if (acc && lengths[me]) ame__sched_copy(sched, call->recvbuf, acc + offsets[me], lengths[me]);
+    struct ame__coll all = *call;
+    all.rooted = true;
+    all.root = 0;
+    all.count = total / element;
+    all.recvbuf = comm->rank == 0 ? ame__sched_memory(sched, total) : NULL;
+    if (comm->rank == 0 && total && !all.recvbuf) return;
+    ame__build_reduce(sched, &all);
+    ame__sched_round(sched);
+    ame__star_scatter(sched, comm, 0, all.recvbuf, lengths, offsets, call->recvbuf, lengths[comm->rank]);
 }
 
 static struct ame__coll call_of(const void *sendbuf, void *recvbuf, size_t count, ame_type type, ame_op op,

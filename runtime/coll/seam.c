@@ -173,9 +173,12 @@ int ame__seam_complete(ame_request *request)
 {
     int code = ame__enter("ame__seam_complete");
     if (code) return code;
-    ame__request_done(request, AME_OK, NULL);
+    if (ame__request_is_done(request))
+        code = ame__fail(AME_E_REQUEST, "the request has been completed already");
+    else
+        ame__request_done(request, AME_OK, NULL);
     ame__leave();
-    return AME_OK;
+    return code;
 }
 
 ame__combine_fn ame__seam_combine(ame_op op, ame_type type)

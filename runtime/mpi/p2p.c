@@ -391,7 +391,8 @@ void mpi__messages_open(void)
     mpi__object_predefine(&nobody.object, MPI__MESSAGE, MPI__BITS(MPI_MESSAGE_NO_PROC));
 }
 
-static int message_of(ame_message *ame, struct mpi__comm *comm, struct mpi__message **message)
+/* For what a probe is going to find. */
+static int message_new(struct mpi__comm *comm, struct mpi__message **message)
 {
     struct mpi__message *made = calloc(1, sizeof *made);
     if (!made || mpi__object_init(&made->object, MPI__MESSAGE)) {
@@ -399,17 +400,23 @@ static int message_of(ame_message *ame, struct mpi__comm *comm, struct mpi__mess
         return mpi__no_memory();
     }
     mpi__object_hold(&comm->object);
-    made->ame = ame;
     made->comm = comm;
     *message = made;
     return MPI_SUCCESS;
+}
+
+static void message_drop(struct mpi__message *message)
+{
+    if (!mpi__object_drop(&message->object)) return;
+    mpi__comm_drop(message->comm);
+    free(message);
 }
 
 int mpi__Improbe(int source, int tag, struct mpi__comm *comm, int *flag, struct mpi__message **message,
                  MPI_Status *status)
 {
     ame_status got;
-    ame_message *ame;
+    struct mpi__message *made = NULL;
     int code = check_source(comm, source, tag);
     if (code) return code;
     if (source == MPI_PROC_NULL) {
@@ -418,16 +425,22 @@ int mpi__Improbe(int source, int tag, struct mpi__comm *comm, int *flag, struct 
         mpi__status_set(status, &mpi__from_nobody);
         return MPI_SUCCESS;
     }
-    code = mpi__fail_ame(ame_improbe(source_of(comm, source), tag_of(tag), comm->ame, flag, &ame, &got));
-    if (code || !*flag) return code;
+    code = message_new(comm, &made);
+    if (code) return code;
+    code = mpi__fail_ame(ame_improbe(source_of(comm, source), tag_of(tag), comm->ame, flag, &made->ame, &got));
+    if (code || !*flag) {
+        message_drop(made);
+        return code;
+    }
     tell(status, comm, &got);
-    return message_of(ame, comm, message);
+    *message = made;
+    return MPI_SUCCESS;
 }
 
 int mpi__Mprobe(int source, int tag, struct mpi__comm *comm, struct mpi__message **message, MPI_Status *status)
 {
     ame_status got;
-    ame_message *ame;
+    struct mpi__message *made = NULL;
     int code = check_source(comm, source, tag);
     if (code) return code;
     if (source == MPI_PROC_NULL) {
@@ -435,17 +448,16 @@ int mpi__Mprobe(int source, int tag, struct mpi__comm *comm, struct mpi__message
         mpi__status_set(status, &mpi__from_nobody);
         return MPI_SUCCESS;
     }
-    code = mpi__fail_ame(ame_mprobe(source_of(comm, source), tag_of(tag), comm->ame, &ame, &got));
+    code = message_new(comm, &made);
     if (code) return code;
+    code = mpi__fail_ame(ame_mprobe(source_of(comm, source), tag_of(tag), comm->ame, &made->ame, &got));
+    if (code) {
+        message_drop(made);
+        return code;
+    }
     tell(status, comm, &got);
-    return message_of(ame, comm, message);
-}
-
-static void message_drop(struct mpi__message *message)
-{
-    if (!mpi__object_drop(&message->object)) return;
-    mpi__comm_drop(message->comm);
-    free(message);
+    *message = made;
+    return MPI_SUCCESS;
 }
 
 int mpi__Mrecv(void *buf, int64_t count, struct mpi__type *type, struct mpi__message *message, MPI_Status *status)
@@ -463,7 +475,7 @@ int mpi__Mrecv(void *buf, int64_t count, struct mpi__type *type, struct mpi__mes
     code = ame_mrecv(run.bytes, run.length, &message->ame, &got);
     code = received(code, &run, &got, buf, count, type, message->comm, status);
     if (code) mpi__raise_on(message->comm);
-    message_drop(message);
+    if (!message->ame) message_drop(message); /* else it has not been received */
     return code;
 }
 

@@ -605,8 +605,12 @@ int mpi__Cancel(MPI_Request *handle)
     struct mpi__request *request;
     int code = mpi__in_request(*handle, "request", &request);
     if (code) return code;
-    if (request->generalized)
-        return request->generalized->cancel(request->generalized->extra, take_or_spare(request, false));
+    if (request->generalized) {
+        int complete = request->complete;
+        ame_status status;
+        if (!complete) code = mpi__fail_ame(ame__seam_peek(request->ame, &complete, &status));
+        return code ? code : request->generalized->cancel(request->generalized->extra, complete);
+    }
     if (!is_active(request)) return mpi__fail(MPI_ERR_REQUEST, "the request is not active");
     if (request->complete || !request->ame || request->coll) return MPI_SUCCESS;
     return mpi__fail_ame(ame_cancel(request->ame));
@@ -636,5 +640,6 @@ int mpi__Grequest_start(MPI_Grequest_query_function *query, MPI_Grequest_free_fu
 int mpi__Grequest_complete(struct mpi__request *request)
 {
     if (!request->generalized) return mpi__fail(MPI_ERR_REQUEST, "the request is not a generalized one");
+    if (request->complete) return mpi__fail(MPI_ERR_REQUEST, "the request has been completed already");
     return mpi__fail_ame(ame__seam_complete(request->ame));
 }

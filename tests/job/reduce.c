@@ -207,24 +207,27 @@ static void one(ame_type type, ame_op op, size_t count, int root, int way)
     free(before);
 }
 
-/* Sums whose value depends on the order of addition: still the same bits on every rank and every time. */
-static void same_bits(size_t count)
+/* Sums whose value depends on the order of addition, largest elements with some that are no numbers: still the same bits on
+ * every rank and every time, in place or not. */
+static void same_bits(size_t count, ame_op op)
 {
     double *out = check_alloc(count * sizeof *out), *first = check_alloc(count * sizeof *out);
     double *in = check_alloc(count * sizeof *out), *all = check_alloc(count * sizeof *out * (size_t) check_size);
     for (size_t i = 0; i < count; i++) {
         uint64_t bits = check_mix((uint64_t) check_rank * 99991 + i);
-        out[i] = ldexp((double) (int64_t) bits, (int) (bits % 61) - 30);
+        out[i] = op == AME_MAX && bits % 5 == 0 ? NAN : ldexp((double) (int64_t) bits, (int) (bits % 61) - 30);
     }
     for (int turn = 0; turn < 5; turn++) {
-        allreduce(out, turn ? in : first, count, AME_DOUBLE, AME_SUM, turn % 2);
+        bool in_place = turn >= 3;
+        if (in_place) memcpy(in, out, count * sizeof *out);
+        allreduce(in_place ? AME_IN_PLACE : out, turn ? in : first, count, AME_DOUBLE, op, turn % 2);
         if (turn) CHECK(!memcmp(in, first, count * sizeof *in));
     }
     CHECK_OK(ame_allgather(first, count * sizeof *first, all, AME_COMM_WORLD));
     for (int r = 0; r < check_size; r++) CHECK(!memcmp(all + (size_t) r * count, first, count * sizeof *first));
     for (int root = 0; root < check_size; root++)
         for (int turn = 0; turn < 3; turn++) {
-            reduce(out, turn ? in : first, count, AME_DOUBLE, AME_SUM, root, turn % 2);
+            reduce(out, turn ? in : first, count, AME_DOUBLE, op, root, turn % 2);
             if (turn && check_rank == root) CHECK(!memcmp(in, first, count * sizeof *in));
         }
     free(out);
@@ -246,7 +249,9 @@ int main(void)
         for (int way = 0; way < 2; way++) one(AME_INT64, AME_SUM, 1000, root, way);
     one(AME_INT32, AME_MAX, 300001, check_size - 1, 0);
     one(AME_DOUBLE, AME_SUM, 131073, check_size / 2, 1);
-    same_bits(1000);
-    same_bits(100000);
+    for (size_t count = 1000; count <= 100000; count *= 100) {
+        same_bits(count, AME_SUM);
+        same_bits(count, AME_MAX);
+    }
     return check_end();
 }

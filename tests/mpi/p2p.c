@@ -122,6 +122,13 @@ static void cancelled(void)
     CHECK(MPI_Cancel(&request) == MPI_SUCCESS && complete == 0);
     MPI_Grequest_complete(request);
     CHECK(MPI_Cancel(&request) == MPI_SUCCESS && complete == 1);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_RETURN);
+    int class;
+    MPI_Error_class(MPI_Grequest_complete(request), &class);
+    CHECK(class == MPI_ERR_REQUEST);
+    MPI_Comm_set_errhandler(MPI_COMM_SELF, MPI_ERRORS_ARE_FATAL);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
     MPI_Wait(&request, MPI_STATUS_IGNORE);
 }
 
