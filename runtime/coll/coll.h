@@ -41,10 +41,10 @@ void ame__star_bcast(struct ame__sched *sched, const ame_comm *comm, int centre,
 /* All contributions, in the order of ranks, to `acc` at the centre (`scratch`: memory of the schedule, made here). */
 void ame__star_reduce(struct ame__sched *sched, const ame_comm *comm, int centre, const void *own, void *acc,
                       size_t count, size_t element, ame__combine_fn combine);
-/* Ring: afterwards `to` has block `rank` of the combination. `own` has this rank's contribution, in host memory, of which
- * `to` may be a part. Lengths and offsets of the blocks are in bytes. */
+/* Ring: afterwards this rank has block `rank` of the combination in acc, and no other of its blocks means anything. `own`
+ * has its contribution, in host memory; it may be acc. Lengths and offsets of the blocks are in bytes. */
 void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, const unsigned char *own,
-                              unsigned char *to, const size_t *lengths, const size_t *offsets, size_t element,
+                              unsigned char *acc, const size_t *lengths, const size_t *offsets, size_t element,
                               ame__combine_fn combine);
 /* Block r of `count` elements cut in comm->size parts. */
 void ame__part(size_t count, int size, int rank, size_t *first, size_t *length);

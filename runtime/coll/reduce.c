@@ -38,20 +38,19 @@ void ame__star_reduce(struct ame__sched *sched, const ame_comm *comm, int centre
 }
 
 void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, const unsigned char *own,
-                              unsigned char *to, const size_t *lengths, const size_t *offsets, size_t element,
+                              unsigned char *acc, const size_t *lengths, const size_t *offsets, size_t element,
                               ame__combine_fn combine)
 {
     int size = comm->size, me = comm->rank, right = (me + 1) % size, left = (me + size - 1) % size;
-    size_t longest = 0, total = offsets[size - 1] + lengths[size - 1];
+    size_t longest = 0;
     for (int rank = 0; rank < size; rank++)
         if (lengths[rank] > longest) longest = lengths[rank];
-    unsigned char *scratch[2] = {ame__sched_memory(sched, longest), ame__sched_memory(sched, longest)};
-    bool inside = to < own + total && own < to + lengths[me];
+    unsigned char *aside = own == acc ? ame__sched_memory(sched, 2 * longest) : NULL;
     const unsigned char *last = own + offsets[left]; /* the block that goes out next */
     for (int round = 0; round < size - 1; round++) {
         /* Block b starts at rank b+1 and is complete at rank b. */
         int out = (me - 1 - round + 2 * size) % size, here = (me - 2 - round + 3 * size) % size;
-        unsigned char *block = here == me && !inside ? to : scratch[round % 2];
+        unsigned char *block = aside ? aside + (round % 2 ? longest : 0) : acc + offsets[here];
         ame__sched_recv(sched, block, lengths[here], left);
         ame__sched_send(sched, last, lengths[out], right);
         ame__sched_round(sched);
@@ -59,8 +58,8 @@ void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, co
         ame__sched_round(sched);
         last = block;
     }
-    if (!inside) return;
-    ame__sched_copy(sched, to, last, lengths[me]);
+    if (!aside) return;
+    ame__sched_copy(sched, acc + offsets[me], last, lengths[me]);
     ame__sched_round(sched);
 }
 
@@ -121,13 +120,12 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
     bool there = result_here && !ame__gpu_stages(call->recvbuf); /* combining is done in host memory */
     if (!parts(sched, comm->size, call->count, element, &lengths, &offsets)) return;
     const unsigned char *from = for_ring(sched, own, bytes);
-    unsigned char *acc = there ? call->recvbuf : result_here ? ame__sched_memory(sched, bytes) : NULL;
-    if (!from || (result_here && !acc)) return;
-    unsigned char *block = result_here ? acc + offsets[comm->rank] : ame__sched_memory(sched, lengths[comm->rank]);
-    ame__ring_reduce_scatter(sched, comm, from, block, lengths, offsets, element, combine);
+    unsigned char *acc = there ? call->recvbuf : ame__sched_memory(sched, bytes);
+    if (!from || !acc) return;
+    ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, combine);
     if (call->rooted)
-        ame__star_gather(sched, comm, call->root, result_here ? AME_IN_PLACE : block, lengths[comm->rank], acc, lengths,
-                         offsets);
+        ame__star_gather(sched, comm, call->root, result_here ? AME_IN_PLACE : acc + offsets[comm->rank],
+                         lengths[comm->rank], acc, lengths, offsets);
     else
         ame__ring_allgather(sched, comm, acc, lengths, offsets);
     if (!result_here || there) return;
@@ -146,8 +144,10 @@ void ame__build_reduce_scatter(struct ame__sched *sched, const struct ame__coll 
     /* Around the ring goes the longest block size - 1 times; through rank 0 all goes about twice. */
     if (!ame__use_star(comm, total, AME__STAR_REDUCE_MAX) && longest / 2 <= total / (size - 1)) {
         const unsigned char *from = for_ring(sched, call->sendbuf, total);
-        if (!from) return;
-        ame__ring_reduce_scatter(sched, comm, from, call->recvbuf, lengths, offsets, element, ame__combine_of(call));
+        unsigned char *acc = ame__sched_memory(sched, total);
+        if (!from || !acc) return;
+        ame__ring_reduce_scatter(sched, comm, from, acc, lengths, offsets, element, ame__combine_of(call));
+        ame__sched_copy(sched, call->recvbuf, acc + offsets[comm->rank], lengths[comm->rank]);
         return;
     }
     struct ame__coll all = *call;
