@@ -1,11 +1,11 @@
 /* reduce.c - reduce, allreduce, and for the layer above reduce_scatter.
  *
  * Star, up to AME__STAR_REDUCE_MAX bytes per rank: all contributions go to the centre, which combines them in the order
- * of ranks; for allreduce it sends the result to all, for reduce_scatter to each its part. 1 (2) hops. Rings above that: a reduce-scatter in n-1 rounds, in
- * which each rank combines one n-th of the data a round, leaves block r of the result at rank r; then the blocks are
- * gathered at the root, or passed round the ring to all. Each rank moves about 2 * length bytes whatever n is
- * (Rabenseifner; Thakur et al. 2005). Who combines what in which order depends on sizes only, so the same call gives
- * the same bits again.
+ * of ranks; for allreduce it sends the result to all, for reduce_scatter to each its part. 1 (2) hops. Rings above that:
+ * a reduce-scatter in n-1 rounds, in which each rank combines one n-th of the data a round, leaves block r of the result
+ * at rank r; then the blocks are gathered at the root, or passed round the ring to all. Each rank moves about 2 * length
+ * bytes whatever n is (Rabenseifner; Thakur et al. 2005). Who combines what in which order depends on sizes only, so the
+ * same call gives the same bits again.
  */
 #include "coll.h"
 
@@ -37,14 +37,20 @@ void ame__star_reduce(struct ame__sched *sched, const ame_comm *comm, int centre
     if (bytes) ame__sched_copy(sched, acc, all, bytes);
 }
 
+static size_t longest_of(const size_t *lengths, int size)
+{
+    size_t longest = 0;
+    for (int rank = 0; rank < size; rank++)
+        if (lengths[rank] > longest) longest = lengths[rank];
+    return longest;
+}
+
 void ame__ring_reduce_scatter(struct ame__sched *sched, const ame_comm *comm, const unsigned char *own,
                               unsigned char *acc, const size_t *lengths, const size_t *offsets, size_t element,
                               ame__combine_fn combine)
 {
     int size = comm->size, me = comm->rank, right = (me + 1) % size, left = (me + size - 1) % size;
-    size_t longest = 0;
-    for (int rank = 0; rank < size; rank++)
-        if (lengths[rank] > longest) longest = lengths[rank];
+    size_t longest = longest_of(lengths, size);
     unsigned char *aside = own == acc ? ame__sched_memory(sched, 2 * longest) : NULL;
     const unsigned char *last = own + offsets[left]; /* the block that goes out next */
     for (int round = 0; round < size - 1; round++) {
@@ -136,13 +142,11 @@ void ame__build_reduce(struct ame__sched *sched, const struct ame__coll *call)
 void ame__build_reduce_scatter(struct ame__sched *sched, const struct ame__coll *call)
 {
     const ame_comm *comm = call->comm;
-    size_t element = ame__element_of(call), total, longest = 0, size = (size_t) comm->size;
+    size_t element = ame__element_of(call), total, rounds = (size_t) comm->size - 1;
     const size_t *lengths, *offsets;
     if (!ame__layout(sched, comm->size, call->length, call->recvlengths, NULL, &lengths, &offsets, &total)) return;
-    for (size_t rank = 0; rank < size; rank++)
-        if (lengths[rank] > longest) longest = lengths[rank];
-    /* Around the ring goes the longest block size - 1 times; through rank 0 all goes about twice. */
-    if (!ame__use_star(comm, total, AME__STAR_REDUCE_MAX) && longest / 2 <= total / (size - 1)) {
+    /* Around the ring goes the longest block in each round; through rank 0 all goes about twice. */
+    if (!ame__use_star(comm, total, AME__STAR_REDUCE_MAX) && longest_of(lengths, comm->size) / 2 <= total / rounds) {
         const unsigned char *from = for_ring(sched, call->sendbuf, total);
         unsigned char *acc = ame__sched_memory(sched, total);
         if (!from || !acc) return;

@@ -1,8 +1,8 @@
 /* coll.h - collective calls of the MPI layer.
  *
  * A generated entry point puts the arguments into a struct mpi__coll, has mpi__X (mpi__Bcast, ...) check and complete it, and
- * then runs it, starts it, or keeps it as a persistent request. It becomes a schedule of libame (coll/sched.h), which is what all three forms
- * are. Its `build` puts together: local packing of what is not one run of bytes; libame's algorithm for the call, or steps
+ * then runs it, starts it, or keeps it as a persistent request. It becomes a schedule of libame (coll/sched.h), which is what
+ * all three forms are. Its `build` puts together: local packing of what is not one run of bytes; libame's algorithm for the call, or steps
  * of its own (intercommunicators, neighbourhoods, operations of the program); and `after`, what is to be done with what has
  * come, when the program asks for the result: unpacking.
  */

@@ -95,12 +95,9 @@ int main(int argc, char **argv)
     struct coll none = {NULL, NULL, 0};
     measure_limit();
     peer_init(&argc, &argv);
-    double budget_us = argc > 1 ? atof(argv[1]) * 1e3 : 200e3;
+    double budget_us = measure_budget_us(argc, argv, 200e3);
     figure("barrier", op_barrier, &none, budget_us);
-    if (argc > 2)
-        for (int i = 2; i < argc; i++) measure_size((size_t) strtoull(argv[i], NULL, 10), budget_us);
-    else
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) measure_size(sizes[i], budget_us);
+    measure_sizes(argc, argv, sizes, sizeof sizes / sizeof sizes[0], budget_us, measure_size);
     peer_finalize();
     return 0;
 }

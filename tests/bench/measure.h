@@ -121,4 +121,20 @@ static inline void measure_run(void (*op)(void *arg), void *arg, double budget_u
     *minimum = values[0];
 }
 
+/* The budget of one measurement: the first argument, in milliseconds. */
+static inline double measure_budget_us(int argc, char **argv, double otherwise_us)
+{
+    return argc > 1 ? atof(argv[1]) * 1e3 : otherwise_us;
+}
+
+/* Measures the sizes that are the further arguments, or else `count` sizes[]. */
+static inline void measure_sizes(int argc, char **argv, const size_t sizes[], size_t count, double budget_us,
+                                 void (*measure)(size_t size, double budget_us))
+{
+    if (argc > 2)
+        for (int i = 2; i < argc; i++) measure((size_t) strtoull(argv[i], NULL, 10), budget_us);
+    else
+        for (size_t i = 0; i < count; i++) measure(sizes[i], budget_us);
+}
+
 #endif

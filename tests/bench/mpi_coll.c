@@ -125,12 +125,9 @@ int main(int argc, char **argv)
     measure_limit();
     peer_init(&argc, &argv);
     struct mpi_coll none = {.rank = peer_rank(), .ranks = peer_size()};
-    double budget_us = argc > 1 ? atof(argv[1]) * 1e3 : 30e3;
+    double budget_us = measure_budget_us(argc, argv, 30e3);
     figure("barrier", op_barrier, &none, budget_us);
-    if (argc > 2)
-        for (int i = 2; i < argc; i++) measure_size((size_t) strtoull(argv[i], NULL, 10), budget_us);
-    else
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) measure_size(sizes[i], budget_us);
+    measure_sizes(argc, argv, sizes, sizeof sizes / sizeof sizes[0], budget_us, measure_size);
     peer_finalize();
     return 0;
 }

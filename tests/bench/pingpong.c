@@ -61,11 +61,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_pingpong: needs 2 ranks\n");
         peer_abort();
     }
-    double budget_us = argc > 1 ? atof(argv[1]) * 1e3 : 200e3;
-    if (argc > 2)
-        for (int i = 2; i < argc; i++) measure_size((size_t) strtoull(argv[i], NULL, 10), budget_us);
-    else
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) measure_size(sizes[i], budget_us);
+    double budget_us = measure_budget_us(argc, argv, 200e3);
+    measure_sizes(argc, argv, sizes, sizeof sizes / sizeof sizes[0], budget_us, measure_size);
     peer_finalize();
     return 0;
 }

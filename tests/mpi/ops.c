@@ -1,5 +1,6 @@
-/* ops.c - the predefined operations for each type; and those of the program. An operation of the program takes a lock of the program, which another thread holds while it calls MPI; and an
- * operation that calls MPI itself. A library that calls operations with a lock of its own held comes to a standstill. */
+/* ops.c - the predefined operations for each type; and those of the program: one takes a lock of the program, which another
+ * thread holds while it calls MPI, and one calls MPI itself. A library that calls operations with a lock of its own held comes
+ * to a standstill. */
 #include "check.h"
 
 #include <complex.h>
