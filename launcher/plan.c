@@ -244,11 +244,6 @@ static int make_ranks(struct ame__plan *plan)
     return rc;
 }
 
-const char *ame__plan_host(const struct ame__plan *plan, int rank)
-{
-    return plan->hosts.items[plan->ranks[rank].host].name;
-}
-
 static int make_streams(struct ame__plan *plan)
 {
     const struct ame__options *options = plan->options;

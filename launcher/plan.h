@@ -37,7 +37,10 @@ struct ame__plan {
 /* On failure the error text is set and the result is the exit code: 127, 126 or 1; else 0. */
 int ame__plan_make(struct ame__plan *plan, const struct ame__options *options);
 /* The name of the rank's host. */
-const char *ame__plan_host(const struct ame__plan *plan, int rank);
+static inline const char *ame__plan_host(const struct ame__plan *plan, int rank)
+{
+    return plan->hosts.items[plan->ranks[rank].host].name;
+}
 /* What host `host` has to do, with the address and port of rank 0, and `files` left 0. Only `ranks` and `apps` are to be freed; the rest
  * belongs to the plan. */
 void ame__plan_work(const struct ame__plan *plan, int host, const char *address, int port, struct ame__work *work);

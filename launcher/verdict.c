@@ -84,12 +84,24 @@ static bool expendable(const struct ame__verdict *verdict, int rank)
     return !pmi->joined || (pmi->connected && rank != 0);
 }
 
+/* Where the failure of a rank began: it has met that of the rank which it blames, that one the failure of another, and so on.
+ * A rank that blames nobody is its own; of ranks that blame each other, one. */
+static int origin(const struct ame__verdict *verdict, int rank)
+{
+    int first = rank, blamed;
+    for (int step = 0; step < verdict->plan->size; step++, first = blamed) {
+        blamed = verdict->fates[first].blames;
+        if (blamed < 0 || blamed == rank) break;
+    }
+    return first;
+}
+
 /* A failure after which the others go on. It counts for the exit code of the job unless the program gets along with it.
- * The rank that is blamed by the first one was before it. */
+ * The rank where that of the first one began was before it. */
 static void survive(struct ame__verdict *verdict, int rank, int code, const char *message)
 {
     int first = verdict->survived;
-    if (!tolerated(verdict, rank) && (first < 0 || verdict->fates[first].blames == rank)) {
+    if (!tolerated(verdict, rank) && (first < 0 || origin(verdict, first) == rank)) {
         verdict->survived = rank;
         verdict->survived_code = code;
     }
@@ -97,13 +109,13 @@ static void survive(struct ame__verdict *verdict, int rank, int code, const char
     ame__verdict_check_barrier(verdict);
 }
 
-/* Rank `rank` has failed: the verdict, unless it blames a rank whose end is not known yet, or the others go on. They do
- * not when it `ends` the job itself. */
+/* Rank `rank` has failed: the verdict, unless the end of the rank where that began is not known yet, or the others go on.
+ * They do not when it `ends` the job itself. */
 static void judge(struct ame__verdict *verdict, int rank, int code, bool ends, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 static void judge(struct ame__verdict *verdict, int rank, int code, bool ends, const char *format, ...)
 {
-    int blames = verdict->fates[rank].blames;
+    int first = origin(verdict, rank);
     char *message = NULL;
     if (verdict->suspect == rank) return; /* it has been judged, and only its end was to come */
     va_list args;
@@ -112,7 +124,7 @@ static void judge(struct ame__verdict *verdict, int rank, int code, bool ends, c
     va_end(args);
     if (!ends && expendable(verdict, rank)) {
         survive(verdict, rank, code, message);
-    } else if (blames < 0 || blames == rank || verdict->fates[blames].ended) {
+    } else if (first == rank || verdict->fates[first].ended) {
         ame__verdict_conclude(verdict, code, SIGTERM, "%s", message);
     } else if (verdict->suspect < 0) {
         verdict->suspect = rank;
@@ -204,7 +216,7 @@ static void judge_exit(struct ame__verdict *verdict, int rank, int status)
         judge(verdict, rank, 1, false, "%s exited with 0 before it had finalized%s", name, others(verdict, rank));
     else if (state == AME__PMI_BROKEN)
         judge(verdict, rank, 1, false, "%s broke the PMI protocol%s", name, others(verdict, rank));
-    else if (verdict->suspect >= 0 && verdict->fates[verdict->suspect].blames == rank)
+    else if (verdict->suspect >= 0 && origin(verdict, verdict->suspect) == rank)
         convict(verdict); /* this one has ended as it should */
     else
         ame__verdict_check_barrier(verdict);

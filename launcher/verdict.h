@@ -8,7 +8,8 @@
  *
  * Who was first? The kernel closes the connections of a dying rank before its parent can see it dead, so a rank that
  * got an error from that may well exit first. libame says whom it blames before it gives such an error to the program;
- * the verdict on a rank that blames another is held back for a moment until the other one's end is known.
+ * the verdict on a rank that blames another is held back for a moment until the other one's end is known. The other one may
+ * itself blame a third; it is the end of the last in such a chain that is waited for.
  *
  * With --on-failure continue, or while the program says that it gets along without ranks that fail
  * (ame_tolerate_failures), there is no verdict on such a rank: it is told at once and the others go on. That holds for
