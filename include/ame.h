@@ -188,7 +188,9 @@ AME_API int ame_send(const void *buf, size_t length, int dest, int tag, ame_comm
 AME_API int ame_ssend(const void *buf, size_t length, int dest, int tag, ame_comm *comm);
 /* Receives one message of at most `capacity` bytes from `source` (or AME_ANY_SOURCE) with `tag` (or AME_ANY_TAG). A
  * longer message is AME_E_TRUNCATED: that message is consumed, `status` tells its source, tag and full length, the
- * contents of `buf` are undefined up to `capacity`, and no other message is affected. */
+ * contents of `buf` are undefined up to `capacity`, and no other message is affected. From AME_ANY_SOURCE, when all other
+ * ranks of `comm` have finalized or failed: AME_E_PEER_LEFT or AME_E_PEER_FAILED, here or from the call that waits for the
+ * request or tests it. */
 AME_API int ame_recv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, ame_status *status);
 /* Receives one message of any length into memory that this call allocates; release *buf with free(). *buf is not NULL
  * even for length 0. */

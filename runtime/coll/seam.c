@@ -81,8 +81,8 @@ static bool all_done(void *arg)
 {
     struct wait *wait = arg;
     for (; wait->next < wait->count; wait->next++) {
-        const struct ame_request *request = wait->requests[wait->next];
-        if (request && !ame__request_is_done(request)) return failed_one(wait);
+        struct ame_request *request = wait->requests[wait->next];
+        if (request && !ame__request_is_over(request)) return failed_one(wait);
         if (request && request->code) return true;
     }
     return true;
@@ -93,9 +93,9 @@ static bool one_done(void *arg)
     const struct wait *wait = arg;
     bool under_way = false;
     for (size_t i = 0; i < wait->count; i++) {
-        const struct ame_request *request = wait->requests[i];
+        struct ame_request *request = wait->requests[i];
         if (!request) continue;
-        if (!ame__request_is_done(request))
+        if (!ame__request_is_over(request))
             under_way = true;
         else if (request->code != AME_E_PEER_LEFT)
             return true;
@@ -147,7 +147,7 @@ int ame__seam_peek(ame_request *request, int *done, ame_status *status)
     int code = ame__enter("ame__seam_peek");
     *done = 0;
     if (code) return code;
-    *done = ame__request_is_done(request);
+    *done = ame__request_is_over(request);
     if (*done) ame__fill_status(request, status);
     ame__leave();
     return AME_OK;

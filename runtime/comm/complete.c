@@ -10,7 +10,7 @@ static const ame_status empty_status = {.source = AME_ANY_SOURCE, .tag = AME_ANY
 
 bool ame__request_ready(void *request)
 {
-    return ame__request_is_done(request);
+    return ame__request_is_over(request);
 }
 
 int ame__request_hint(const struct ame_request *request)
@@ -108,8 +108,8 @@ int ame_test(ame_request **request, int *done, ame_status *status)
         if (status) *status = empty_status;
         *done = 1;
     } else if (!code) {
-        if (!ame__request_is_done(*request)) ame__progress();
-        *done = ame__request_is_done(*request);
+        if (!ame__request_is_over(*request)) ame__progress();
+        *done = ame__request_is_over(*request);
         if (*done) code = retire(request, function, status);
     }
     ame__leave();
@@ -128,8 +128,8 @@ static bool all_done(void *arg)
 {
     struct several *several = arg;
     for (; several->next < several->count; several->next++) {
-        const struct ame_request *request = several->requests[several->next];
-        if (request && !ame__request_is_done(request)) return false;
+        struct ame_request *request = several->requests[several->next];
+        if (request && !ame__request_is_over(request)) return false;
     }
     return true;
 }
@@ -140,7 +140,7 @@ static bool any_done(void *arg)
     bool active = false;
     for (size_t i = 0; i < several->count; i++) {
         if (!several->requests[i]) continue;
-        if (ame__request_is_done(several->requests[i])) return true;
+        if (ame__request_is_over(several->requests[i])) return true;
         active = true;
     }
     return !active;

@@ -117,8 +117,8 @@ int ame_recv(void *buf, size_t capacity, int source, int tag, ame_comm *comm, am
 
 static bool both_done(void *arg)
 {
-    const struct ame_request *requests = arg;
-    return ame__request_is_done(&requests[0]) && ame__request_is_done(&requests[1]);
+    struct ame_request *requests = arg;
+    return ame__request_is_over(&requests[0]) && ame__request_is_over(&requests[1]);
 }
 
 int ame_sendrecv(const void *sendbuf, size_t sendlength, int dest, int sendtag, void *recvbuf, size_t capacity,

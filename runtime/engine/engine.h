@@ -119,6 +119,14 @@ static inline bool ame__request_is_done(const struct ame_request *request)
 {
     return request->phase == AME__DONE;
 }
+/* Ends a posted receive from any source if nobody else is left who could send; returns whether it did. */
+bool ame__recv_ends(struct ame_request *request);
+/* Is it done, for the calls of the program that wait for it or test it? Only then does a receive from any source end because
+ * nobody is left to send: before, this rank itself may still do so. */
+static inline bool ame__request_is_over(struct ame_request *request)
+{
+    return ame__request_is_done(request) || (request->peer == AME_ANY_SOURCE && ame__recv_ends(request));
+}
 
 /* ---- functions of the program --------------------------------------------------------------------- */
 

@@ -405,15 +405,21 @@ void ame__recv_start(struct ame_request *request)
         ame__recv_message(request, message);
         return;
     }
-    int gone = -1;
-    if (request->peer == AME_ANY_SOURCE)
-        gone = ame__peers_left(request->comm);
-    else if (request->peer != engine->rank && engine->peers[request->peer].life != AME__ALIVE)
-        gone = request->peer;
-    if (gone >= 0)
-        ame__request_fail_peer(request, gone);
+    bool other = request->peer != AME_ANY_SOURCE && request->peer != engine->rank;
+    if (other && engine->peers[request->peer].life != AME__ALIVE)
+        ame__request_fail_peer(request, request->peer);
     else
         ame__match_post(request->context, request);
+}
+
+bool ame__recv_ends(struct ame_request *request)
+{
+    if (request->kind != AME__RECV || request->phase != AME__POSTED) return false;
+    int gone = ame__peers_left(request->comm);
+    if (gone < 0) return false;
+    ame__list_remove(&request->link);
+    ame__request_fail_peer(request, gone);
+    return true;
 }
 
 bool ame__recv_cancel(struct ame_request *request)

@@ -317,16 +317,6 @@ static void fail_slots(int rank)
     }
 }
 
-static void fail_any_source(struct ame__context *context)
-{
-    ame__list_for_each(node, &context->any_posted)
-    {
-        struct ame_request *request = ame__container_of(node, struct ame_request, link);
-        int gone = ame__peers_left(request->comm);
-        if (gone >= 0) ame__request_fail_peer(request, gone);
-    }
-}
-
 void ame__peer_gone(int rank, enum ame__life life, const char *cause)
 {
     struct ame__engine *engine = &ame__engine;
@@ -338,9 +328,7 @@ void ame__peer_gone(int rank, enum ame__life life, const char *cause)
     fail_list(&peer->held, rank);
     fail_slots(rank);
     for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
-        for (struct ame__context *context = engine->contexts[bucket]; context; context = context->next) {
+        for (struct ame__context *context = engine->contexts[bucket]; context; context = context->next)
             if (context->lanes[rank].posted.next) fail_list(&context->lanes[rank].posted, rank);
-            fail_any_source(context);
-        }
-    ame__wake();
+    ame__wake(); /* who waits for a receive from any source looks whether anybody is left */
 }

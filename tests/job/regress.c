@@ -1,12 +1,13 @@
 /* regress.c - faults that were once in the library, each made to happen by what it needed then.
  *
- * usage: job_regress behind|cheap|idle|unfinished|freed|early|closed
+ * usage: job_regress behind|cheap|idle|unfinished|freed|early|alone|closed
  *   behind      a short message into a long buffer leaves what is behind it alone, also after long messages
  *   cheap       a rank that makes only calls which send nothing still relays for others
  *   idle        waiting, in a job of one rank too, and computing cost no processor time
  *   unfinished  ame_finalize in the middle of a long message and of a long collective
  *   freed       messages for a communicator that the receiver has freed do not keep their sender waiting
  *   early       a communicator is freed before a completed receive on it is looked at; not before a probed message is received
+ *   alone       a rank that all others have left receives from any source what it sends to itself, and waits for nothing else
  *   closed      started without standard descriptors */
 #include "check.h"
 
@@ -160,6 +161,36 @@ static void early(void)
     CHECK_OK(ame_comm_free(&comm));
 }
 
+static void alone(void)
+{
+    enum { MESSAGES = 3 };
+    ame_request *requests[2 * MESSAGES], *nothing;
+    ame_status status;
+    int got[MESSAGES], values[MESSAGES] = {70, 71, 72}, never, done = 0, code;
+    if (check_rank != check_size - 1) return; /* to ame_finalize */
+    CHECK_OK(ame_irecv(&got[0], sizeof got[0], AME_ANY_SOURCE, 0, AME_COMM_WORLD, &requests[0]));
+    for (int rank = 0; rank < check_rank; rank++)
+        CHECK(ame_recv(&never, sizeof never, rank, 9, AME_COMM_WORLD, NULL) == AME_E_PEER_LEFT);
+    CHECK_OK(ame_irecv(&got[1], sizeof got[1], AME_ANY_SOURCE, 1, AME_COMM_WORLD, &requests[1]));
+    CHECK_OK(ame_irecv(&got[2], sizeof got[2], AME_ANY_SOURCE, AME_ANY_TAG, AME_COMM_WORLD, &requests[2]));
+    for (int i = 0; i < MESSAGES; i++)
+        CHECK_OK(ame_issend(&values[i], sizeof values[i], check_rank, i, AME_COMM_WORLD, &requests[MESSAGES + i]));
+    CHECK_OK(ame_waitall(2 * MESSAGES, requests, NULL));
+    for (int i = 0; i < MESSAGES; i++) CHECK_EQUAL(got[i], values[i]);
+    CHECK_OK(ame_sendrecv(&values[0], sizeof values[0], check_rank, 5, &got[1], sizeof got[1], AME_ANY_SOURCE, 5,
+                          AME_COMM_WORLD, &status));
+    CHECK(got[1] == 70 && status.source == check_rank);
+
+    CHECK(ame_recv(&never, sizeof never, AME_ANY_SOURCE, AME_ANY_TAG, AME_COMM_WORLD, NULL) == AME_E_PEER_LEFT);
+    CHECK_OK(ame_irecv(&never, sizeof never, AME_ANY_SOURCE, 1, AME_COMM_WORLD, &nothing));
+    CHECK(ame_wait(&nothing, NULL) == AME_E_PEER_LEFT);
+    CHECK_OK(ame_irecv(&never, sizeof never, AME_ANY_SOURCE, 1, AME_COMM_WORLD, &nothing));
+    code = ame_test(&nothing, &done, NULL);
+    CHECK(done && code == AME_E_PEER_LEFT);
+    CHECK_OK(ame_irecv(&never, sizeof never, AME_ANY_SOURCE, 1, AME_COMM_WORLD, &nothing));
+    CHECK(ame_waitany(1, &nothing, &done, NULL) == AME_E_PEER_LEFT);
+}
+
 static void closed(void)
 {
     for (int fd = 0; fd <= 2; fd++) CHECK(fcntl(fd, F_GETFD) >= 0); /* nothing of the library's took their places */
@@ -174,8 +205,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(void);
         int ranks; /* at least */
-    } cases[] = {{"behind", behind, 2}, {"cheap", cheap, 3}, {"idle", idle, 1},    {"unfinished", unfinished, 1},
-                 {"freed", freed, 1},   {"early", early, 1}, {"closed", closed, 1}};
+    } cases[] = {{"behind", behind, 2}, {"cheap", cheap, 3}, {"idle", idle, 1},   {"unfinished", unfinished, 1},
+                 {"freed", freed, 1},   {"early", early, 1}, {"alone", alone, 2}, {"closed", closed, 1}};
     if (argc == 2 && !strcmp(argv[1], "closed"))
         for (int fd = 0; fd <= 2; fd++) close(fd);
     check_begin();
@@ -184,5 +215,5 @@ int main(int argc, char **argv)
         if (check_size >= cases[i].ranks) cases[i].run();
         return check_end();
     }
-    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|freed|early|closed");
+    check_failed(__FILE__, __LINE__, "usage: job_regress behind|cheap|idle|unfinished|freed|early|alone|closed");
 }
