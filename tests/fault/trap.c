@@ -185,12 +185,16 @@ static void find(const char *name, void *function)
 
 /* ---- memory -------------------------------------------------------------------------------------- */
 
-/* libuv ends the process (abort) when it cannot enlarge its table of descriptors, and has no call to do that beforehand. That
- * is a limit of libame, not tested: realloc() called by libuv never fails here. */
-static bool is_libuv(const void *caller)
+/* Callers for whom realloc() never fails here: libuv ends the process (abort) when it cannot enlarge its table of descriptors,
+ * and has no call to do that beforehand, which is a limit of libame, not tested; and a sanitizer ends it when it cannot learn
+ * where the stack of a new thread is (pthread_getattr_np, and what that calls). */
+static bool must_succeed(const void *caller)
 {
     Dl_info info;
-    return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libuv");
+    if (!dladdr(caller, &info)) return false;
+    if (info.dli_fname && strstr(info.dli_fname, "libuv")) return true;
+    return info.dli_sname &&
+           (!strcmp(info.dli_sname, "pthread_getattr_np") || !strcmp(info.dli_sname, "pthread_attr_setaffinity_np"));
 }
 
 static bool denied(void)
@@ -228,7 +232,7 @@ TRAP void *calloc(size_t count, size_t size)
 TRAP void *realloc(void *old, size_t size)
 {
     REAL(realloc)
-    bool spared = trap.armed && strchr(trap.events, 'm') && is_libuv(__builtin_return_address(0));
+    bool spared = trap.armed && strchr(trap.events, 'm') && must_succeed(__builtin_return_address(0));
     return !spared && denied() ? NULL : found_realloc(old, size);
 }
 
