@@ -1,9 +1,9 @@
 /* alltoall.c - alltoall and alltoallv.
  *
- * Star, for the plain form up to AME__STAR_BYTES_MAX in all (n * n * length): rank 0 gathers everything, transposes the
- * blocks and scatters; 2 hops, 2(n-1) messages, and no links but the star are opened. Direct exchange above that and
- * for the v form: in each round with up to AME__EXCHANGE_PARTNERS partners, at growing distance, so that all ranks are
- * equally busy; every block moves once.
+ * Star, for the plain form up to AME__STAR_BLOCK_MAX in a block and AME__STAR_BYTES_MAX in all (n * n * length): rank 0
+ * gathers everything, transposes the blocks and scatters; 2 hops, 2(n-1) messages, and no links but the star are opened.
+ * Direct exchange above that and for the v form: in each round with up to AME__EXCHANGE_PARTNERS partners, at growing
+ * distance, so that all ranks are equally busy; every block moves once.
  */
 #include "coll.h"
 
@@ -87,7 +87,8 @@ void ame__build_alltoall(struct ame__sched *sched, const struct ame__coll *call)
                      in_place ? call->recvdispls : call->senddispls, &out, &out_at, &out_total))
         return;
     const unsigned char *from = source_of(sched, call, in_total);
-    if (!call->recvlengths && call->length <= AME__STAR_BYTES_MAX / (size * size) && size > 2)
+    bool is_short = call->length <= AME__STAR_BLOCK_MAX && call->length <= AME__STAR_BYTES_MAX / (size * size);
+    if (!call->recvlengths && is_short && size > 2)
         star(sched, call, from, out_total);
     else
         exchange(sched, comm, from, out, out_at, call->recvbuf, in, in_at);

@@ -12,6 +12,8 @@
 enum {
     /* Bytes that pass through the centre of a star for allgather and alltoall; above it, a ring or direct exchange. */
     AME__STAR_BYTES_MAX = 256 << 10,
+    /* The same for one block of alltoall: of longer ones the root copies more than the messages that it saves cost. */
+    AME__STAR_BLOCK_MAX = 2 << 10,
     /* Bytes of one rank's contribution to a reduction that goes to the centre; above it, rings. */
     AME__STAR_REDUCE_MAX = 64 << 10,
     /* Part in which a chain (scan) passes long data on, so that its links work at the same time. */
