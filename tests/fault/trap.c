@@ -185,20 +185,29 @@ static void find(const char *name, void *function)
 
 /* ---- memory -------------------------------------------------------------------------------------- */
 
-/* Callers for whom realloc() never fails here: libuv ends the process (abort) when it cannot enlarge its table of descriptors,
- * and has no call to do that beforehand, which is a limit of libame, not tested; and a sanitizer ends it when it cannot learn
- * where the stack of a new thread is (pthread_getattr_np, and what that calls). */
-static bool must_succeed(const void *caller)
+/* libuv ends the process (abort) when it cannot enlarge its table of descriptors, and has no call to do that beforehand. That
+ * is a limit of libame, not tested: realloc() called by libuv never fails here. */
+static bool is_libuv(const void *caller)
 {
     Dl_info info;
-    if (!dladdr(caller, &info)) return false;
-    if (info.dli_fname && strstr(info.dli_fname, "libuv")) return true;
-    return info.dli_sname &&
-           (!strcmp(info.dli_sname, "pthread_getattr_np") || !strcmp(info.dli_sname, "pthread_attr_setaffinity_np"));
+    return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libuv");
+}
+
+/* A sanitizer ends the process when it cannot learn where the stack of a new thread is. */
+static __thread bool asking_for_stack;
+
+TRAP int pthread_getattr_np(pthread_t thread, pthread_attr_t *attributes)
+{
+    REAL(pthread_getattr_np)
+    asking_for_stack = true;
+    int error = found_pthread_getattr_np(thread, attributes);
+    asking_for_stack = false;
+    return error;
 }
 
 static bool denied(void)
 {
+    if (asking_for_stack) return false;
     if (atomic_load_explicit(&trap.out_of_memory, memory_order_relaxed)) {
         errno = ENOMEM;
         return true;
@@ -232,7 +241,7 @@ TRAP void *calloc(size_t count, size_t size)
 TRAP void *realloc(void *old, size_t size)
 {
     REAL(realloc)
-    bool spared = trap.armed && strchr(trap.events, 'm') && must_succeed(__builtin_return_address(0));
+    bool spared = trap.armed && strchr(trap.events, 'm') && is_libuv(__builtin_return_address(0));
     return !spared && denied() ? NULL : found_realloc(old, size);
 }
 
