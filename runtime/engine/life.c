@@ -417,10 +417,26 @@ static bool all_left(void *arg)
     return engine->absent == engine->size - 1;
 }
 
+/* The posted receives of the program. Those of collective calls stay: others may wait for what this rank passes on. */
+static void cancel_posted(struct ame__list *posted, const char *text)
+{
+    ame__list_for_each(node, posted)
+    {
+        struct ame_request *request = ame__container_of(node, struct ame_request, link);
+        if (!request->on_done) ame__request_done(request, AME_E_CANCELLED, text);
+    }
+}
+
 /* What the program has started and not completed ends here; a partner that answers later gets GONE. */
 static void cancel_all(struct ame__engine *engine)
 {
     const char *text = "ame_finalize was called before this operation had completed";
+    for (int bucket = 0; bucket < AME__CONTEXT_BUCKETS; bucket++)
+        for (struct ame__context *context = engine->contexts[bucket]; context; context = context->next) {
+            cancel_posted(&context->any_posted, text);
+            for (int rank = 0; rank < engine->size; rank++)
+                if (context->lanes[rank].posted.next) cancel_posted(&context->lanes[rank].posted, text);
+        }
     for (int rank = 0; rank < engine->size; rank++)
         if (engine->peers[rank].conn) ame__frame_cancel(engine->peers[rank].conn, AME_E_CANCELLED, text);
     for (uint32_t index = 1; index < engine->slot_count; index++)

@@ -136,7 +136,8 @@ static unsigned char large[LARGE];
 
 static int wait_any(int source)
 {
-    int values[3], index;
+    static int values[3]; /* a receive is still posted when this returns */
+    int index;
     ame_request *requests[3] = {AME_REQUEST_NULL};
     for (int i = 1; i < 3; i++) {
         int code = ame_irecv(&values[i], sizeof(int), source, WAITED + 100 * i, AME_COMM_WORLD, &requests[i]);
