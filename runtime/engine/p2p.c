@@ -417,7 +417,6 @@ bool ame__recv_ends(struct ame_request *request)
     if (request->kind != AME__RECV || request->phase != AME__POSTED) return false;
     int gone = ame__peers_left(request->comm);
     if (gone < 0) return false;
-    ame__list_remove(&request->link);
     ame__request_fail_peer(request, gone);
     return true;
 }
