@@ -119,7 +119,7 @@ static void test_calls(void)
         int done = 0;
         if (!calls[i].request) continue;
         if (ame_test(&calls[i].request, &done, &status) == AME_E_ABORTED && calls[i].request)
-            done = ame__request_is_done(calls[i].request); /* it does not say so any more */
+            done = ame__request_is_over(calls[i].request); /* it does not say so any more */
         if (done) end_call(&calls[i]);
     }
 }
